@@ -1,0 +1,115 @@
+#include "base/hash.h"
+
+#include <isa-l.h>
+#include <openssl/evp.h>
+#include <xxhash.h>
+#include <zlib.h>
+
+#include <limits>
+#include <new>
+
+// zlib.h makes a macro of this name when files have 64-bit offsets.
+#undef crc32_combine
+
+namespace regraft {
+
+std::uint32_t crc32(Bytes bytes, std::uint32_t seed) {
+  return crc32_gzip_refl(seed, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+}
+
+std::uint32_t crc32_combine(std::uint32_t a, std::uint32_t b, std::uint64_t length_of_b) {
+  // zlib takes a signed length and does not return from a negative one, so A is moved past a longer
+  // B in steps.
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  auto combine = [](std::uint32_t left, std::uint32_t right, std::uint64_t length) {
+    return static_cast<std::uint32_t>(
+        ::crc32_combine64(left, right, static_cast<z_off64_t>(length)));
+  };
+  while (length_of_b > kMost) {
+    a = combine(a, 0, kMost);
+    length_of_b -= kMost;
+  }
+  return combine(a, b, length_of_b);
+}
+
+std::string_view name(DigestKind kind) {
+  switch (kind) {
+    case DigestKind::none: return "none";
+    case DigestKind::xxh3: return "xxh3-128";
+    case DigestKind::sha256: return "sha256";
+  }
+  return "none";
+}
+
+struct Digester::Impl {
+  explicit Impl(DigestKind kind_of_digest) : kind(kind_of_digest) {
+    if (kind == DigestKind::xxh3 && (xxh3 = XXH3_createState()) == nullptr) throw std::bad_alloc();
+    if (kind == DigestKind::sha256 && (evp = EVP_MD_CTX_new()) == nullptr) throw std::bad_alloc();
+    reset();
+  }
+  ~Impl() {
+    XXH3_freeState(xxh3);
+    EVP_MD_CTX_free(evp);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void reset() {
+    if (xxh3 != nullptr) XXH3_128bits_reset(xxh3);
+    // Digests of OpenSSL fail for want of memory only, once the algorithm is there.
+    if (evp != nullptr && EVP_DigestInit_ex(evp, EVP_sha256(), nullptr) != 1)
+      throw std::bad_alloc();
+  }
+
+  DigestKind kind;
+  XXH3_state_t* xxh3 = nullptr;
+  EVP_MD_CTX* evp = nullptr;
+};
+
+Digester::Digester(DigestKind kind) : impl_(std::make_unique<Impl>(kind)) {}
+Digester::~Digester() = default;
+Digester::Digester(Digester&&) noexcept = default;
+Digester& Digester::operator=(Digester&&) noexcept = default;
+
+void Digester::update(Bytes bytes) {
+  if (bytes.empty()) return;
+  if (impl_->xxh3 != nullptr) XXH3_128bits_update(impl_->xxh3, bytes.data(), bytes.size());
+  if (impl_->evp != nullptr && EVP_DigestUpdate(impl_->evp, bytes.data(), bytes.size()) != 1)
+    throw std::bad_alloc();
+}
+
+std::string Digester::finish() {
+  std::string raw;
+  if (impl_->xxh3 != nullptr) {
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(impl_->xxh3));
+    raw.assign(reinterpret_cast<const char*>(canonical.digest), sizeof canonical.digest);
+  }
+  if (impl_->evp != nullptr) {
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    if (EVP_DigestFinal_ex(impl_->evp, sum, &length) != 1) throw std::bad_alloc();
+    raw.assign(reinterpret_cast<const char*>(sum), length);
+  }
+  impl_->reset();
+  return raw;
+}
+
+std::string digest(DigestKind kind, Bytes bytes) {
+  Digester digester(kind);
+  digester.update(bytes);
+  return digester.finish();
+}
+
+std::string hex(std::string_view raw) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * raw.size());
+  for (char byte : raw) {
+    text += kDigits[static_cast<unsigned char>(byte) >> 4];
+    text += kDigits[static_cast<unsigned char>(byte) & 15];
+  }
+  return text;
+}
+
+}  // namespace regraft
