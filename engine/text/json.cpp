@@ -1,0 +1,260 @@
+#include "text/json.h"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+#include <utility>
+
+namespace regraft::json {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+// Members up to which a duplicate is looked for one by one.
+constexpr std::size_t kFewMembers = 16;
+
+// Walks the text and tells the handler, which nlohmann gives no positions, how far it came.
+class Cursor {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  Cursor(const char* at, const char** reached) : at_(at), reached_(reached) {}
+  reference operator*() const { return *at_; }
+  Cursor& operator++() {
+    *reached_ = ++at_;
+    return *this;
+  }
+  Cursor operator++(int) {
+    Cursor before = *this;
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const Cursor& a, const Cursor& b) { return a.at_ == b.at_; }
+
+ private:
+  const char* at_;
+  const char** reached_;
+};
+
+bool is_number_char(char c) {
+  return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+}
+
+// nlohmann's `[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while
+// parsing value - unexpected ...; last read: '...'`, without the place, which we give as an offset,
+// and without the quotation of what may be megabytes.
+std::string reason_of(std::string_view what) {
+  if (std::size_t place = what.find("column "); place != what.npos) {
+    if (std::size_t colon = what.find(": ", place); colon != what.npos)
+      what.remove_prefix(colon + 2);
+  } else if (std::size_t bracket = what.find("] "); bracket != what.npos) {
+    what.remove_prefix(bracket + 2);
+  }
+  std::string_view expected;
+  if (what.starts_with("syntax error while parsing ")) {
+    if (std::size_t dash = what.find(" - "); dash != what.npos) what.remove_prefix(dash + 3);
+  }
+  if (std::size_t at = what.rfind("; expected "); at != what.npos) expected = what.substr(at);
+  std::size_t cut = std::min(what.find("; last read: "), what.find(", last read: "));
+  std::string reason(what.substr(0, std::min(cut, what.size() - expected.size())));
+  return reason.append(expected);
+}
+
+class Handler : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  Handler(std::string_view text, std::uint64_t skipped, const Options& options)
+      : text_(text), base_(options.base_offset + skipped), options_(options) {}
+
+  const char** reached() { return &reached_; }
+  std::optional<Diagnostic>& error() { return error_; }
+  Value& root() { return root_; }
+
+  bool null() override { return literal(Value::Kind::null, false, 4); }
+  bool boolean(bool value) override {
+    return literal(Value::Kind::boolean, value, value ? 4 : 5);
+  }
+  bool number_integer(std::int64_t number) override {
+    // nlohmann gives `-0` here.
+    if (number >= 0) return number_unsigned(static_cast<std::uint64_t>(number));
+    Value value = number_value(Value::Kind::integer);
+    value.integer = number;
+    return add(std::move(value));
+  }
+  bool number_unsigned(std::uint64_t number) override {
+    Value value = number_value(Value::Kind::unsigned_integer);
+    value.unsigned_integer = number;
+    return add(std::move(value));
+  }
+  bool number_float(double number, const std::string&) override {
+    Value value = number_value(Value::Kind::real);
+    value.real = number;
+    return add(std::move(value));
+  }
+  bool string(std::string& decoded) override {
+    Value value;
+    value.kind = Value::Kind::string;
+    value.string = std::move(decoded);
+    value.offset = base_ + string_begin();
+    return add(std::move(value));
+  }
+  bool binary(nlohmann::json::binary_t&) override {
+    return fail(position(), "binary data, which JSON does not have");
+  }
+  bool start_object(std::size_t) override { return open(Value::Kind::object); }
+  bool start_array(std::size_t) override { return open(Value::Kind::array); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(std::string& name) override {
+    Open& object = open_.back();
+    if (object.has(name))
+      return fail(string_begin(), "the key " + quoted(name) + " is there twice");
+    object.key = std::move(name);
+    return true;
+  }
+
+  bool parse_error(std::size_t read, const std::string&,
+                   const nlohmann::detail::exception& reason) override {
+    return fail(read > 0 ? read - 1 : 0, "not JSON: " + reason_of(reason.what()));
+  }
+
+  bool fail(std::uint64_t offset, std::string message) {
+    offset = std::min<std::uint64_t>(offset, text_.size());
+    error_ = regraft::error(options_.code, file_location(options_.file, base_ + offset),
+                            std::move(message));
+    return false;
+  }
+
+ private:
+  struct Open {
+    Value value;
+    std::string key;
+    std::unordered_set<std::string> keys;  // in use from kFewMembers members on
+
+    bool has(const std::string& name) {
+      if (value.entries.size() < kFewMembers) {
+        return std::ranges::any_of(value.entries, [&](auto& entry) { return entry.key == name; });
+      }
+      if (keys.empty())
+        for (auto& entry : value.entries) keys.insert(entry.key);
+      return !keys.insert(name).second;
+    }
+  };
+
+  std::size_t position() const {
+    return reached_ == nullptr ? 0 : static_cast<std::size_t>(reached_ - text_.data());
+  }
+
+  // The lexer stands behind the closing quote. Inside, a quote has an odd number of backslashes
+  // before it; before the opening one there is none.
+  std::size_t string_begin() const {
+    std::size_t at = position() - 1;
+    while (at > 0) {
+      at = text_.rfind('"', at - 1);
+      if (at == text_.npos) return 0;
+      std::size_t slashes = 0;
+      while (slashes < at && text_[at - 1 - slashes] == '\\') ++slashes;
+      if (slashes % 2 == 0) return at;
+    }
+    return at;
+  }
+
+  Value number_value(Value::Kind kind) const {
+    // The lexer read one byte more than the number, unless the text ended.
+    std::size_t at = position();
+    while (at > 0 && !is_number_char(text_[at - 1])) --at;
+    while (at > 0 && is_number_char(text_[at - 1])) --at;
+    Value value;
+    value.kind = kind;
+    value.offset = base_ + at;
+    return value;
+  }
+
+  bool literal(Value::Kind kind, bool boolean, std::size_t length) {
+    Value value;
+    value.kind = kind;
+    value.boolean = boolean;
+    value.offset = base_ + position() - length;
+    return add(std::move(value));
+  }
+
+  bool open(Value::Kind kind) {
+    if (open_.size() >= static_cast<std::size_t>(options_.max_depth)) {
+      return fail(position() - 1,
+                  "more than " + std::to_string(options_.max_depth) + " levels of nesting");
+    }
+    Open opened;
+    opened.value.kind = kind;
+    opened.value.offset = base_ + position() - 1;
+    open_.push_back(std::move(opened));
+    return true;
+  }
+
+  bool close() {
+    Value value = std::move(open_.back().value);
+    open_.pop_back();
+    return add(std::move(value));
+  }
+
+  bool add(Value value) {
+    if (++values_ > options_.max_values) {
+      return fail(value.offset - base_,
+                  "more than " + std::to_string(options_.max_values) + " values");
+    }
+    if (open_.empty()) {
+      root_ = std::move(value);
+    } else if (Open& parent = open_.back(); parent.value.kind == Value::Kind::array) {
+      parent.value.items.push_back(std::move(value));
+    } else {
+      parent.value.entries.push_back({std::move(parent.key), std::move(value)});
+    }
+    return true;
+  }
+
+  std::string_view text_;
+  std::uint64_t base_;
+  const Options& options_;
+  const char* reached_ = nullptr;
+  std::vector<Open> open_;
+  std::uint64_t values_ = 0;
+  Value root_;
+  std::optional<Diagnostic> error_;
+};
+
+}  // namespace
+
+const Value* Value::find(std::string_view key) const {
+  for (const auto& [name, value] : entries)
+    if (name == key) return &value;
+  return nullptr;
+}
+
+Result<Value> parse(std::string_view text, const Options& options) {
+  std::uint64_t skipped = 0;
+  if (options.allow_bom && text.starts_with(kByteOrderMark)) {
+    text.remove_prefix(kByteOrderMark.size());
+    skipped = kByteOrderMark.size();
+  }
+  Handler handler(text, skipped, options);
+  // nlohmann skips a byte order mark, and takes a NUL for the end of the text.
+  if (text.starts_with(kByteOrderMark)) {
+    handler.fail(0, "a byte order mark before the value");
+  } else if (std::size_t nul = text.find('\0'); nul != text.npos) {
+    handler.fail(nul, "a NUL byte");
+  } else if (!options.allow_trailing_space && !text.empty() &&
+             std::string_view(" \t\r\n").find(text.back()) != std::string_view::npos) {
+    handler.fail(text.size() - 1, "white space after the value");
+  } else {
+    *handler.reached() = text.data();
+    nlohmann::json::sax_parse(Cursor(text.data(), handler.reached()),
+                              Cursor(text.data() + text.size(), handler.reached()), &handler);
+  }
+  if (handler.error()) return std::move(*handler.error());
+  return std::move(handler.root());
+}
+
+}  // namespace regraft::json

@@ -1,0 +1,120 @@
+#include <re2/re2.h>
+#include <re2/set.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <unordered_map>
+#include <utility>
+
+#include "text/pattern.h"
+#include "text/re2_compat.h"
+
+namespace regraft {
+namespace {
+
+// Patterns of one RE2::Set. Its automaton grows faster than the number of patterns, and a set that
+// is ordered behind a match need not be asked.
+constexpr std::size_t kSetSize = 128;
+
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>()(text);
+  }
+};
+
+// Patterns that stand together in written order, asked all at once where that is possible.
+class Group {
+ public:
+  Group(std::vector<std::size_t> indexes, const std::vector<Pattern>& patterns,
+        std::int64_t max_memory)
+      : indexes_(std::move(indexes)) {
+    re2::RE2::Options options;
+    options.set_encoding(re2::RE2::Options::EncodingLatin1);
+    options.set_log_errors(false);
+    options.set_max_mem(max_memory);
+    set_ = std::make_unique<re2::RE2::Set>(options, re2::RE2::UNANCHORED);
+    bool all = true;
+    for (std::size_t index : indexes_)
+      all = all && set_->Add(to_piece(patterns[index].text()), nullptr) >= 0;
+    // To match a set that is not compiled is to crash.
+    if (!all || !set_->Compile()) usable_ = false;
+  }
+
+  std::size_t last() const { return indexes_.back(); }
+
+  std::size_t first_match(std::string_view name, std::size_t from,
+                          const std::vector<Pattern>& patterns) const {
+    if (usable_.load(std::memory_order_relaxed)) {
+      static thread_local std::vector<int> found;
+      re2::RE2::Set::ErrorInfo fault{};
+      if (set_->Match(to_piece(name), &found, &fault)) {
+        std::size_t best = PatternSet::npos;
+        for (int member : found) {
+          std::size_t index = indexes_[static_cast<std::size_t>(member)];
+          if (index >= from) best = std::min(best, index);
+        }
+        return best;
+      }
+      if (fault.kind == re2::RE2::Set::kNoError) return PatternSet::npos;
+      // It would run out of memory again, and take its time for it.
+      usable_.store(false, std::memory_order_relaxed);
+    }
+    for (auto at = std::ranges::lower_bound(indexes_, from); at != indexes_.end(); ++at)
+      if (patterns[*at].found_in(name)) return *at;
+    return PatternSet::npos;
+  }
+
+ private:
+  std::vector<std::size_t> indexes_;  // sorted
+  std::unique_ptr<re2::RE2::Set> set_;
+  mutable std::atomic<bool> usable_ = true;
+};
+
+}  // namespace
+
+struct PatternSet::Impl {
+  std::vector<Pattern> patterns;
+  std::unordered_map<std::string, std::vector<std::size_t>, TextHash, std::equal_to<>> literals;
+  std::vector<std::unique_ptr<Group>> groups;  // by their indexes
+};
+
+PatternSet::PatternSet(std::vector<Pattern> patterns, std::int64_t max_memory) {
+  auto impl = std::make_shared<Impl>();
+  impl->patterns = std::move(patterns);
+  std::vector<std::size_t> others;
+  for (std::size_t i = 0; i < impl->patterns.size(); ++i) {
+    if (impl->patterns[i].is_literal()) {
+      impl->literals[impl->patterns[i].text()].push_back(i);
+    } else {
+      others.push_back(i);
+    }
+  }
+  std::size_t groups = (others.size() + kSetSize - 1) / kSetSize;
+  for (std::size_t i = 0; i < others.size(); i += kSetSize) {
+    auto begin = others.begin() + static_cast<std::ptrdiff_t>(i);
+    auto end = others.begin() + static_cast<std::ptrdiff_t>(std::min(i + kSetSize, others.size()));
+    impl->groups.push_back(std::make_unique<Group>(std::vector<std::size_t>(begin, end),
+                                                   impl->patterns,
+                                                   max_memory / static_cast<std::int64_t>(groups)));
+  }
+  impl_ = std::move(impl);
+}
+
+std::size_t PatternSet::first_match(std::string_view name, std::size_t from) const {
+  std::size_t best = npos;
+  if (auto literal = impl_->literals.find(name); literal != impl_->literals.end()) {
+    auto at = std::ranges::lower_bound(literal->second, from);
+    if (at != literal->second.end()) best = *at;
+  }
+  for (const auto& group : impl_->groups) {
+    if (group->last() < from) continue;
+    std::size_t index = group->first_match(name, from, impl_->patterns);
+    if (index < best) return index;
+    if (group->last() > best) return best;  // the literal comes first
+  }
+  return best;
+}
+
+}  // namespace regraft
