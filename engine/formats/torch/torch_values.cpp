@@ -1,0 +1,292 @@
+#include "formats/torch/torch_values.h"
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "formats/torch/pickle_text.h"
+#include "formats/torch/pickle_values.h"
+#include "formats/torch/torch_tensors.h"
+
+namespace regraft {
+namespace {
+
+class Walk {
+ public:
+  Walk(const PickleGraph& graph, const PickleOrigin& origin, const TorchStorages& storages,
+       const Limits& limits, Catalog& catalog)
+      : graph_(graph),
+        origin_(origin),
+        limits_(limits),
+        tensor_reader_(graph, origin, storages),
+        catalog_(catalog),
+        open_(graph.size()) {}
+
+  Status run() {
+    catalog_.containers.emplace_back();
+    NodeId root = graph_.root();
+    if (!is_container(root)) {
+      catalog_.containers.front().mapping = false;
+      return visit_leaf(root, 0);
+    }
+    REGRAFT_CHECK(enter(root, -1));
+    while (!frames_.empty()) {
+      Frame& frame = frames_.back();
+      if (frame.next == frame.size()) {
+        leave();
+      } else {
+        REGRAFT_CHECK(visit_next());
+      }
+    }
+    return Done{};
+  }
+
+ private:
+  // A container that is being walked, and what the catalog had when it began.
+  struct Frame {
+    NodeId node;
+    std::uint32_t container;
+    bool mapping;
+    std::span<const std::pair<NodeId, NodeId>> pairs;  // of a mapping
+    std::span<const NodeId> items;                     // of a list or tuple
+    std::size_t next, path_size, tensors, extras;
+    std::uint64_t charged;
+    [[nodiscard]] std::size_t size() const { return mapping ? pairs.size() : items.size(); }
+  };
+
+  [[nodiscard]] bool is_container(NodeId node) const {
+    NodeKind kind = graph_.kind(node);
+    return kind == NodeKind::list || kind == NodeKind::tuple || as_mapping(graph_, node).has_value();
+  }
+  // A list of numbers can be long; it is told from others without walking it.
+  [[nodiscard]] bool is_flat(NodeId node) const {
+    NodeKind kind = graph_.kind(node);
+    return (kind == NodeKind::list || kind == NodeKind::tuple) &&
+           std::ranges::all_of(graph_.items(node),
+                               [&](NodeId item) { return graph_.kind(item) < NodeKind::tuple; });
+  }
+
+  Status count(NodeId node, std::size_t visits) {
+    visits_ += visits;
+    if (visits_ <= limits_.pickle_opcodes) return Done{};
+    return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
+                 "the checkpoint's values refer to one another so often that walking them takes "
+                 "more than " +
+                     std::to_string(limits_.pickle_opcodes) + " steps");
+  }
+  Status charge(NodeId node, std::uint64_t bytes) {
+    charged_ += bytes;
+    if (charged_ <= limits_.pickle_value_bytes) return Done{};
+    return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
+                 "the list of the checkpoint's content needs too much memory; the limit is " +
+                     std::to_string(limits_.pickle_value_bytes) + " bytes");
+  }
+
+  Status enter(NodeId node, std::int32_t parent) {
+    REGRAFT_CHECK(count(node, 1));
+    if (frames_.size() >= limits_.pickle_depth)
+      return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
+                   "the checkpoint's values are nested too deep; the limit is " +
+                       std::to_string(limits_.pickle_depth));
+    Frame frame{};
+    frame.node = node;
+    frame.path_size = path_.size();
+    frame.tensors = catalog_.tensors.size();
+    frame.extras = catalog_.extras.size();
+    frame.charged = charged_;
+    if (parent >= 0) catalog_.containers.emplace_back();
+    frame.container = static_cast<std::uint32_t>(catalog_.containers.size() - 1);
+    Container& container = catalog_.containers.back();
+    container.parent = parent;
+    container.path = path_;
+    REGRAFT_CHECK(charge(node, sizeof(Container) + path_.size()));
+    if (std::optional<MappingView> mapping = as_mapping(graph_, node)) {
+      frame.mapping = true;
+      frame.pairs = mapping->pairs;
+      REGRAFT_CHECK(check_keys(mapping->pairs));
+      container.optimizer = has_key(mapping->pairs, "state") && has_key(mapping->pairs, "param_groups");
+      REGRAFT_CHECK(read_attributes(mapping->state, frame.container));
+    } else {
+      frame.items = graph_.items(node);
+      container.mapping = false;
+    }
+    open_[node] = true;
+    frames_.push_back(frame);
+    return Done{};
+  }
+
+  // A container without a tensor anywhere below is one extra, not many.
+  void leave() {
+    Frame frame = frames_.back();
+    frames_.pop_back();
+    open_[frame.node] = false;
+    path_.resize(frame.path_size);
+    if (catalog_.tensors.size() == frame.tensors && !frames_.empty()) {
+      catalog_.extras.resize(frame.extras);
+      catalog_.containers.resize(frame.container);
+      charged_ = frame.charged;
+      catalog_.extras.push_back({path_, summary(graph_, frame.node)});
+    }
+  }
+
+  Status visit_next() {
+    Frame& frame = frames_.back();
+    std::size_t i = frame.next++;
+    path_.resize(frame.path_size);
+    if (frames_.size() > 1) path_ += '.';
+    std::uint32_t container = frame.container;
+    NodeId node = kNoNode;
+    if (frame.mapping) {
+      auto [key, value] = frame.pairs[i];
+      if (!append_name(key)) {
+        REGRAFT_CHECK(count(key, 1));
+        ++catalog_.containers[container].entries;
+        return add_extra(value, "under the key " + summary(graph_, key) + ": " +
+                                    (tensor_reader_.is_tensor(value) ? std::string("a tensor")
+                                                                     : summary(graph_, value)));
+      }
+      node = value;
+    } else {
+      path_ += std::to_string(i);
+      node = frame.items[i];
+    }
+    bool walked = is_container(node) && !is_flat(node) && !open_[node];
+    if (!walked) return visit_leaf(node, container);
+    ++catalog_.containers[container].entries;
+    return enter(node, static_cast<std::int32_t>(container));
+  }
+
+  // Text and integers are part of a name.
+  bool append_name(NodeId key) {
+    switch (graph_.kind(key)) {
+      case NodeKind::text:
+        path_ += graph_.text(key);
+        return true;
+      case NodeKind::integer:
+        path_ += std::to_string(graph_.integer(key));
+        return true;
+      case NodeKind::big_integer:
+        path_ += to_decimal(graph_.text(key));
+        return true;
+      default:
+        path_ += '?';
+        return false;
+    }
+  }
+
+  Status visit_leaf(NodeId node, std::uint32_t container) {
+    bool flat = is_flat(node);
+    REGRAFT_CHECK(count(node, flat ? 1 + graph_.items(node).size() : 1));
+    ++catalog_.containers[container].entries;
+    if (!tensor_reader_.is_tensor(node)) {
+      bool cycle = open_[node];
+      return add_extra(node, summary(graph_, node) + (cycle ? " that contains itself" : ""));
+    }
+    REGRAFT_TRY(RebuiltTensor rebuilt, tensor_reader_.read(node));
+    Tensor& tensor = rebuilt.tensor;
+    tensor.name = path_;
+    tensor.container = container;
+    REGRAFT_CHECK(charge(node, sizeof(Tensor) + path_.size() + 16 * tensor.shape.size()));
+    REGRAFT_CHECK(check_view(catalog_, tensor, origin_.offset + graph_.offset(node)));
+    ++catalog_.containers[container].tensors;
+    catalog_.tensors.push_back(std::move(tensor));
+    for (std::string& attribute : rebuilt.attributes)
+      REGRAFT_CHECK(add_extra(node, std::move(attribute)));
+    return Done{};
+  }
+
+  Status add_extra(NodeId node, std::string text) {
+    REGRAFT_CHECK(charge(node, sizeof(Extra) + path_.size() + text.size()));
+    catalog_.extras.push_back({path_, std::move(text)});
+    return Done{};
+  }
+
+  [[nodiscard]] bool has_key(std::span<const std::pair<NodeId, NodeId>> pairs,
+                             std::string_view name) const {
+    return std::ranges::any_of(pairs, [&](const auto& pair) {
+      return graph_.kind(pair.first) == NodeKind::text && graph_.text(pair.first) == name;
+    });
+  }
+
+  // The attributes of an OrderedDict: `_metadata`, as Module.state_dict() sets it, and others.
+  Status read_attributes(NodeId state, std::uint32_t container) {
+    if (state == kNoNode || graph_.kind(state) == NodeKind::none) return Done{};
+    std::optional<MappingView> attributes = as_mapping(graph_, state);
+    if (!attributes) return add_extra(state, "attributes of a dict: " + summary(graph_, state));
+    REGRAFT_CHECK(count(state, 1 + attributes->pairs.size()));
+    REGRAFT_CHECK(check_keys(attributes->pairs));
+    for (auto [key, value] : attributes->pairs) {
+      bool metadata = graph_.kind(key) == NodeKind::text && graph_.text(key) == "_metadata";
+      if (metadata && as_mapping(graph_, value)) {
+        REGRAFT_CHECK(read_module_metadata(value, container));
+      } else {
+        REGRAFT_CHECK(add_extra(value, "attribute " + summary(graph_, key) + " of a dict: " +
+                                           summary(graph_, value)));
+      }
+    }
+    return Done{};
+  }
+
+  Status read_module_metadata(NodeId node, std::uint32_t container) {
+    auto pairs = as_mapping(graph_, node)->pairs;
+    REGRAFT_CHECK(count(node, 1 + pairs.size()));
+    REGRAFT_CHECK(check_keys(pairs));
+    std::size_t left_out = 0;
+    for (auto [key, value] : pairs) {
+      std::optional<MappingView> entries = as_mapping(graph_, value);
+      if (graph_.kind(key) != NodeKind::text || !entries) {
+        ++left_out;
+        continue;
+      }
+      REGRAFT_CHECK(count(value, entries->pairs.size()));
+      REGRAFT_CHECK(check_keys(entries->pairs));
+      REGRAFT_CHECK(charge(value, sizeof(ModuleMetadata) + graph_.text(key).size()));
+      ModuleMetadata module;
+      module.module = graph_.text(key);
+      for (auto [name, number] : entries->pairs) {
+        if (graph_.kind(name) != NodeKind::text || graph_.kind(number) != NodeKind::integer) {
+          ++left_out;
+          continue;
+        }
+        REGRAFT_CHECK(charge(name, 64 + graph_.text(name).size()));
+        module.ints.emplace_back(graph_.text(name), graph_.integer(number));
+      }
+      catalog_.containers[container].metadata.push_back(std::move(module));
+    }
+    if (left_out > 0)
+      catalog_.remarks.push_back(std::to_string(left_out) +
+                                 " entries of `_metadata` are not integers and are left out" +
+                                 (path_.empty() ? "" : " (at " + quoted(path_) + ")"));
+    return Done{};
+  }
+
+  Status check_keys(std::span<const std::pair<NodeId, NodeId>> pairs) const {
+    std::optional<NodeId> twice = duplicate_key(graph_, pairs);
+    if (!twice) return Done{};
+    return error(Code::pickle_corrupt, origin_.at(graph_.offset(*twice)),
+                 "a dict has the key " + summary(graph_, *twice) + " twice",
+                 "load it with torch and save it again; torch takes the last one");
+  }
+
+  const PickleGraph& graph_;
+  const PickleOrigin& origin_;
+  const Limits& limits_;
+  TensorReader tensor_reader_;
+  Catalog& catalog_;
+  std::vector<bool> open_;  // of each node: it is in frames_
+  std::vector<Frame> frames_;
+  std::string path_;
+  std::uint64_t visits_ = 0;
+  std::uint64_t charged_ = 0;
+};
+
+}  // namespace
+
+Status read_values(const PickleGraph& graph, const PickleOrigin& origin,
+                   const TorchStorages& storages, const Limits& limits, Catalog& catalog) {
+  return Walk(graph, origin, storages, limits, catalog).run();
+}
+
+}  // namespace regraft

@@ -1,0 +1,273 @@
+#include "formats/torch/torch_writer.h"
+
+#include <array>
+#include <cassert>
+#include <utility>
+
+#include "base/hash.h"
+#include "formats/torch/little_endian.h"
+#include "formats/torch/pickle_writer.h"
+#include "formats/torch/utf8_surrogates.h"
+#include "formats/torch/zip_writer.h"
+
+namespace regraft {
+namespace {
+
+constexpr std::string_view kRoot = "archive/";
+constexpr std::uint64_t kAlignment = 64;
+
+// What torch reads as the type of a storage: a class with an element type, or none.
+struct StorageType {
+  std::optional<DType> dtype;  // empty: untyped
+  bool used = false;
+};
+
+// A storage is typed when all its tensors are of one dtype that has a class, as torch.save has it.
+// Tensors of an untyped one say their dtype themselves (_rebuild_tensor_v3).
+std::vector<StorageType> storage_types(const OutputCatalog& output) {
+  std::vector<StorageType> types(output.storages.size());
+  for (const Tensor& tensor : output.tensors) {
+    StorageType& type = types[tensor.storage];
+    bool fits = !info(tensor.dtype).storage_class.empty() &&
+                output.storages[tensor.storage].nbytes % itemsize(tensor.dtype) == 0;
+    if (!type.used) {
+      type.used = true;
+      if (fits) type.dtype = tensor.dtype;
+    } else if (type.dtype && (!fits || *type.dtype != tensor.dtype)) {
+      type.dtype.reset();
+    }
+  }
+  return types;
+}
+
+class StateDictPickle {
+ public:
+  explicit StateDictPickle(const OutputCatalog& output)
+      : output_(output), types_(storage_types(output)) {}
+
+  std::string write() {
+    ordered_dict();
+    PickleEntries entries(out_);
+    for (const Tensor& tensor : output_.tensors) {
+      entries.next();
+      out_.text(tensor.name);
+      if (tensor.parameter) {
+        parameter(tensor);
+      } else {
+        plain(tensor, tensor.requires_grad);
+      }
+    }
+    entries.finish();
+    if (output_.has_module_metadata) module_metadata();
+    return out_.finish();
+  }
+
+ private:
+  void ordered_dict() {
+    out_.global("collections", "OrderedDict");
+    out_.op(Opcode::empty_tuple);
+    out_.op(Opcode::reduce);
+  }
+
+  // torch._utils._rebuild_parameter(data, requires_grad, OrderedDict())
+  void parameter(const Tensor& tensor) {
+    out_.global("torch._utils", "_rebuild_parameter");
+    plain(tensor, false);
+    out_.boolean(tensor.requires_grad);
+    ordered_dict();
+    out_.op(Opcode::tuple3);
+    out_.op(Opcode::reduce);
+  }
+
+  // torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, OrderedDict()
+  // [, bits]), or _v3 with the dtype before the bits.
+  void plain(const Tensor& tensor, bool requires_grad) {
+    const StorageType& type = types_[tensor.storage];
+    out_.global("torch._utils", type.dtype ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
+    out_.op(Opcode::mark);
+    storage(tensor.storage);
+    out_.integer(tensor.offset);
+    out_.integers(tensor.shape);
+    out_.integers(tensor.strides);
+    out_.boolean(requires_grad);
+    ordered_dict();
+    if (!type.dtype) out_.global("torch", name(tensor.dtype));
+    if (tensor.conj || tensor.neg) bits(tensor);
+    out_.op(Opcode::tuple);
+    out_.op(Opcode::reduce);
+  }
+
+  // The persistent id ('storage', class, key, 'cpu', size).
+  void storage(std::uint32_t index) {
+    const StorageType& type = types_[index];
+    std::uint64_t nbytes = output_.storages[index].nbytes;
+    out_.op(Opcode::mark);
+    out_.shared_text("storage");
+    if (type.dtype) {
+      out_.global("torch", info(*type.dtype).storage_class);
+    } else {
+      out_.global("torch.storage", "UntypedStorage");
+    }
+    out_.text(std::to_string(index));
+    out_.shared_text("cpu");
+    out_.integer(static_cast<std::int64_t>(type.dtype ? nbytes / itemsize(*type.dtype) : nbytes));
+    out_.op(Opcode::tuple);
+    out_.op(Opcode::binpersid);
+  }
+
+  void bits(const Tensor& tensor) {
+    out_.op(Opcode::empty_dict);
+    for (auto [bit, text] : {std::pair{tensor.conj, "conj"}, std::pair{tensor.neg, "neg"}}) {
+      if (!bit) continue;
+      out_.shared_text(text);
+      out_.boolean(true);
+      out_.op(Opcode::setitem);
+    }
+  }
+
+  // {'_metadata': OrderedDict({module: {'version': 1}})}, the attributes of the state dict.
+  void module_metadata() {
+    out_.op(Opcode::empty_dict);
+    out_.text("_metadata");
+    ordered_dict();
+    PickleEntries modules(out_);
+    for (const ModuleMetadata& module : output_.module_metadata) {
+      modules.next();
+      out_.text(module.module);
+      out_.op(Opcode::empty_dict);
+      PickleEntries ints(out_);
+      for (const auto& [key, value] : module.ints) {
+        ints.next();
+        out_.shared_text(key);
+        out_.integer(value);
+      }
+      ints.finish();
+    }
+    modules.finish();
+    out_.op(Opcode::setitem);
+    out_.op(Opcode::build);
+  }
+
+  const OutputCatalog& output_;
+  std::vector<StorageType> types_;
+  PickleWriter out_;
+};
+
+// 40 decimal digits, as torch writes them: the same content has the same.
+std::string serialization_id(std::string_view pickle, const OutputCatalog& output) {
+  std::string content(pickle);
+  for (const OutputStorage& storage : output.storages) append_le(content, storage.nbytes);
+  std::string hash = digest(DigestKind::sha256, as_bytes(content));
+  std::string id;
+  for (std::size_t half : {0u, 8u}) {
+    std::string digits = std::to_string(load_le<std::uint64_t>(hash, half));
+    id.append(20 - digits.size(), '0').append(digits);
+  }
+  return id;
+}
+
+// Every record in its place. What is not a storage has its content here.
+struct Archive {
+  ZipLayout zip{kAlignment};
+  std::vector<std::string> contents;  // of each record; empty for storages
+  std::size_t first_storage = 0;      // index of the record of storage 0
+};
+
+Result<Archive> lay_out(const OutputCatalog& output) {
+  Archive archive;
+  bool fits = true;
+  auto add = [&](std::string_view path, std::string content) {
+    std::uint32_t crc = crc32(as_bytes(content));
+    fits = fits && archive.zip.add(std::string(kRoot).append(path), content.size(), crc);
+    archive.contents.push_back(std::move(content));
+  };
+  std::string pickle = StateDictPickle(output).write();
+  std::string id = serialization_id(pickle, output);
+  // Without `.format_version` and `.storage_alignment`: they promise torch that it may compute where
+  // records are, which counts on data descriptors after each.
+  add("data.pkl", std::move(pickle));
+  add("byteorder", "little");
+  archive.first_storage = archive.contents.size();
+  for (std::size_t i = 0; i < output.storages.size(); ++i) {
+    std::string name = std::string(kRoot).append("data/").append(std::to_string(i));
+    fits = fits && archive.zip.add(std::move(name), output.storages[i].nbytes);
+    archive.contents.emplace_back();
+  }
+  add("version", "3\n");
+  add(".data/serialization_id", std::move(id));
+  if (!fits)
+    return error(Code::cannot_write, {}, "the output has more bytes than 62 bits can count");
+  return archive;
+}
+
+class TorchZipWriter final : public Writer {
+ public:
+  bool shares_storages() const override { return true; }
+  bool holds_strides() const override { return true; }
+  bool wants_crc32() const override { return true; }
+
+  std::optional<std::string> refuses(const Tensor& tensor) const override {
+    if (!tensor.unsupported.empty()) return "a .pt file cannot hold " + tensor.unsupported;
+    if (!is_utf8_with_surrogates(tensor.name))
+      return "the name is not UTF-8, and names in a .pt file are";
+    return std::nullopt;
+  }
+
+  Result<Layout> layout(const OutputCatalog& output) const override {
+    for (const Tensor& tensor : output.tensors) {
+      assert(tensor.storage < output.storages.size());
+      if (std::optional<std::string> why = refuses(tensor))
+        return error(Code::cannot_write, file_location({}, std::nullopt, tensor.name), *why);
+    }
+    for (const ModuleMetadata& module : output.module_metadata)
+      if (!is_utf8_with_surrogates(module.module))
+        return error(Code::cannot_write, file_location({}, std::nullopt, module.module),
+                     "the name of a module is not UTF-8, and names in a .pt file are");
+    REGRAFT_TRY(Archive archive, lay_out(output));
+    Layout layout;
+    layout.size = archive.zip.end() + archive.zip.directory_size();
+    layout.storage_offsets.reserve(output.storages.size());
+    const auto& records = archive.zip.records();
+    bool begins = true;  // the next bytes do not follow those of the last patch
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      if (begins) layout.header.push_back({records[i].header_offset, {}});
+      std::string& bytes = layout.header.back().bytes;
+      bytes += archive.zip.local_header(records[i]);
+      bytes += archive.contents[i];
+      std::size_t storage = i - archive.first_storage;
+      bool is_storage = i >= archive.first_storage && storage < output.storages.size();
+      if (is_storage) layout.storage_offsets.push_back(records[i].data_offset);
+      begins = is_storage && records[i].size > 0;
+    }
+    return layout;
+  }
+
+  // The checksums in the local headers, and the central directory, which has them all again.
+  std::vector<Patch> finish(const OutputCatalog& output, const Layout&,
+                            std::span<const std::uint32_t> crcs) const override {
+    assert(crcs.size() == output.storages.size());
+    Result<Archive> laid_out = lay_out(output);
+    assert(laid_out.ok());  // as it was for layout()
+    Archive& archive = *laid_out;
+    std::vector<Patch> patches;
+    patches.reserve(crcs.size() + 1);
+    for (std::size_t i = 0; i < crcs.size(); ++i) {
+      std::size_t record = archive.first_storage + i;
+      archive.zip.set_crc32(record, crcs[i]);
+      std::string bytes;
+      append_le(bytes, crcs[i]);
+      patches.push_back({ZipLayout::local_crc_offset(archive.zip.records()[record]), bytes});
+    }
+    patches.push_back({archive.zip.end(), archive.zip.directory()});
+    return patches;
+  }
+};
+
+}  // namespace
+
+const Writer& torch_zip_writer() {
+  static const TorchZipWriter writer;
+  return writer;
+}
+
+}  // namespace regraft
