@@ -1,0 +1,102 @@
+// Policies: what happens where the result and the target disagree. The interface that plan/policy/
+// implements, one file a policy; `compile` binds the spec's words and cases to it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "expr/expr.h"
+#include "verbs/verb.h"
+
+namespace regraft {
+
+// What became of a name of the target (law 1: every one has exactly one).
+enum class Decision {
+  loaded,       // values as in the source; name and policy dtype aside
+  transformed,  // by rules
+  adapted,      // by a shape policy
+  kept,         // the target's own values: no result reached it
+  initialised,
+  skipped,      // the target's own values: a result reached it and does not fit
+  omitted,      // not in the output
+  error,
+  unexpected,   // no name of the target: a result that is kept all the same
+};
+std::string_view name(Decision decision);
+
+// What became of a tensor of a source (law 1).
+enum class Disposition { used, dropped, skipped, unexpected_dropped, unexpected_kept, error };
+std::string_view name(Disposition disposition);
+
+// One disagreement. `result` is null for `missing`, `target` for `unexpected`.
+struct Situation {
+  std::string_view name;
+  const Tensor* target = nullptr;
+  ExprPtr target_values;  // null: the target has none
+  ExprPtr result;
+};
+
+// What a policy makes of it.
+struct Settled {
+  Decision decision = Decision::error;
+  ExprPtr expr;          // null for omitted and error
+  bool continues = false;  // the next policy (dtype after shape) still has a say
+  std::string detail;    // for the report
+  Code code = Code::usage;  // of errors
+  std::string message;   // of errors; the planner adds the place
+  std::string hint;
+};
+
+class BoundAction {
+ public:
+  virtual ~BoundAction() = default;
+  [[nodiscard]] virtual Settled settle(const Situation& situation) const = 0;
+};
+
+// One word that can stand after `do`.
+class Action {
+ public:
+  virtual ~Action() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::string_view doc() const = 0;
+  [[nodiscard]] virtual std::span<const Param> params() const { return {}; }
+  // `parameters`: the case's mapping, its keys checked against params(); null for a bare word.
+  [[nodiscard]] virtual std::unique_ptr<const BoundAction> bind(const yaml::Node* parameters,
+                                                                Diagnostics& diagnostics) const = 0;
+};
+
+enum class PolicyKind { missing, unexpected, shape, dtype, extras };
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  [[nodiscard]] virtual PolicyKind kind() const = 0;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::string_view doc() const = 0;
+  [[nodiscard]] virtual std::span<const Action* const> actions() const = 0;
+  [[nodiscard]] virtual const Action& otherwise() const = 0;  // the default
+};
+
+struct PolicyCase {
+  std::vector<RuleEntry> match;   // empty: everything
+  std::vector<RuleEntry> unless;
+  std::shared_ptr<const BoundAction> action;
+  std::string_view word;          // the action's name
+  Location where;                 // unknown for the default
+  bool always = false;            // no match and no unless
+};
+
+// The cases of one policy in order, the default last.
+struct BoundPolicy {
+  PolicyKind kind{};
+  std::vector<PolicyCase> cases;
+  // The first case that takes the name; there always is one.
+  [[nodiscard]] const PolicyCase& case_for(std::string_view name) const;
+};
+
+}  // namespace regraft

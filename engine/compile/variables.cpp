@@ -1,0 +1,202 @@
+// Variables: --set over the file; literal values, or a value of a JSON file beside the source.
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "base/nearest.h"
+#include "compile/program.h"
+#include "text/json.h"
+
+namespace regraft {
+namespace {
+
+std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
+  if (node.is_sequence()) {
+    List list;
+    for (const yaml::Node& item : node.items)
+      if (auto value = literal(item, diagnostics)) list.push_back(std::move(*value));
+    return Value{std::move(list)};
+  }
+  if (node.is_mapping()) {
+    Map map;
+    for (const yaml::Entry& entry : node.entries)
+      if (auto value = literal(entry.value, diagnostics))
+        map.emplace_back(entry.key.text, std::move(*value));
+    return Value{std::move(map)};
+  }
+  if (node.is_null() || yaml::as_bool(node)) {
+    diagnostics.add(error(Code::bad_var, node.where,
+                          "a variable is an integer, float, text, list or map, not " +
+                              yaml::describe(node)));
+    return std::nullopt;
+  }
+  if (const auto number = yaml::as_int(node)) return Value{*number};
+  if (const auto number = yaml::as_float(node)) return Value{*number};
+  return Value{node.text};
+}
+
+// Null and booleans have no place in expressions: empty.
+std::optional<Value> from_json(const json::Value& value) {
+  using Kind = json::Value::Kind;
+  switch (value.kind) {
+    case Kind::integer: return Value{value.integer};
+    case Kind::unsigned_integer:
+      if (value.unsigned_integer > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+      return Value{static_cast<std::int64_t>(value.unsigned_integer)};
+    case Kind::real: return Value{value.real};
+    case Kind::string: return Value{value.string};
+    case Kind::array: {
+      List list;
+      for (const json::Value& item : value.items) {
+        auto inner = from_json(item);
+        if (!inner) return std::nullopt;
+        list.push_back(std::move(*inner));
+      }
+      return Value{std::move(list)};
+    }
+    case Kind::object: {
+      Map map;
+      for (const auto& [key, item] : value.entries) {
+        auto inner = from_json(item);
+        if (!inner) return std::nullopt;
+        map.emplace_back(key, std::move(*inner));
+      }
+      return Value{std::move(map)};
+    }
+    case Kind::null:
+    case Kind::boolean: break;
+  }
+  return std::nullopt;
+}
+
+const json::Value* look_up(const json::Value& root, std::string_view key) {
+  const json::Value* at = &root;
+  while (at && !key.empty()) {
+    const std::size_t dot = key.find('.');
+    at = at->find(key.substr(0, dot));
+    key = dot == std::string_view::npos ? std::string_view{} : key.substr(dot + 1);
+  }
+  return at;
+}
+
+bool stays_inside(std::string_view path) {
+  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos ||
+      path.find('\0') != std::string_view::npos)
+    return false;
+  std::stringstream parts{std::string(path)};
+  for (std::string part; std::getline(parts, part, '/');)
+    if (part == "..") return false;
+  return true;
+}
+
+constexpr auto kFromKeys = std::to_array<Key>({
+    {"from", "A JSON file beside the source; with `./` beside the spec."},
+    {"key", "The dotted path of the value inside it."},
+    {"default", "The value when the file or the key is not there."},
+});
+
+class FromFile {
+ public:
+  FromFile(const yaml::Node& node, const CompileInputs& inputs, Diagnostics& diagnostics)
+      : node_(node), inputs_(inputs), diagnostics_(diagnostics) {}
+
+  std::optional<Value> read() {
+    for (const yaml::Entry& entry : node_.entries)
+      if (!check_key(entry.key, kFromKeys, "a `from` variable", diagnostics_)) return std::nullopt;
+    const yaml::Node& from = *node_.find("from");
+    const yaml::Node* key = node_.find("key");
+    if (!from.is_scalar() || !stays_inside(from.text))
+      return fail(from, "`from` is a relative path without `..`, not " + yaml::describe(from));
+    if (!key || !key->is_scalar())
+      return fail(node_, "a `from` variable has no `key`", "add `key: a.b`, the value's dotted path");
+    const bool beside_spec = from.text.starts_with("./");
+    if (!beside_spec && !inputs_.source_directory) return std::nullopt;  // known when there is a source
+    const std::string& directory = beside_spec ? inputs_.spec_directory : *inputs_.source_directory;
+    const std::string path = (directory.empty() ? "" : directory + "/") +
+                             (beside_spec ? from.text.substr(2) : from.text);
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream) return otherwise(from, "cannot open " + quoted(path));
+    std::stringstream text;
+    text << stream.rdbuf();
+    auto root = json::parse(text.str(), {.file = path});
+    if (!root) {
+      diagnostics_.add(std::move(root).error());
+      return std::nullopt;
+    }
+    const json::Value* value = look_up(*root, key->text);
+    if (!value) return otherwise(*key, "no " + quoted(key->text) + " in " + quoted(path));
+    auto result = from_json(*value);
+    if (!result)
+      return fail(*key, quoted(key->text) + " in " + quoted(path) +
+                            " is or holds null, a boolean or a number beyond 64 bits");
+    return result;
+  }
+
+ private:
+  std::optional<Value> fail(const yaml::Node& at, std::string message, std::string hint = {}) {
+    diagnostics_.add(error(Code::bad_var, at.where, std::move(message), std::move(hint)));
+    return std::nullopt;
+  }
+  std::optional<Value> otherwise(const yaml::Node& at, std::string message) {
+    if (const yaml::Node* value = node_.find("default")) return literal(*value, diagnostics_);
+    return fail(at, std::move(message), "set it with `--set`, or give a `default`");
+  }
+
+  const yaml::Node& node_;
+  const CompileInputs& inputs_;
+  Diagnostics& diagnostics_;
+};
+
+bool is_name(std::string_view text) {
+  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
+}
+
+bool is_word_of_the_language(std::string_view text) {
+  return text == "and" || text == "or" || text == "not" || text == "get";
+}
+
+void set_variables(const CompileInputs& inputs, Variables& variables, Diagnostics& diagnostics) {
+  for (const auto& [name, text] : inputs.set) {
+    const auto source = std::make_shared<SourceText>(SourceText{"--set " + name, text});
+    const auto variable = variables.find(name);
+    if (variable == variables.end()) {
+      std::vector<std::string_view> known;
+      for (const auto& [declared, unused] : variables) known.push_back(declared);
+      const std::string near = nearest(name, known);
+      diagnostics.add(error(Code::bad_var, {.text = source}, "the spec declares no variable " + quoted(name),
+                            near.empty() ? "declare it under `vars`" : "did you mean `" + near + "`?"));
+      continue;
+    }
+    // YAML reads the value: 3, text, [0, 3], {a: 1}.
+    const auto node = yaml::parse(source, diagnostics);
+    if (node) variable->second.value = literal(*node, diagnostics);
+  }
+}
+
+}  // namespace
+
+Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics) {
+  Variables variables;
+  for (const yaml::Entry& entry : spec.vars) {
+    const std::string& name = entry.key.text;
+    if (!is_name(name) || is_word_of_the_language(name)) {
+      diagnostics.add(error(Code::bad_var, entry.key.where, quoted(name) + " is no name for a variable",
+                            "letters, digits and `_`, not `and`, `or`, `not` or `get`"));
+      continue;
+    }
+    const bool set = std::any_of(inputs.set.begin(), inputs.set.end(),
+                                 [&](const auto& pair) { return pair.first == name; });
+    std::optional<Value> value;
+    if (!set)
+      value = entry.value.find("from") ? FromFile(entry.value, inputs, diagnostics).read()
+                                       : literal(entry.value, diagnostics);
+    variables.emplace(name, Variable{std::move(value), entry.key.where});
+  }
+  set_variables(inputs, variables, diagnostics);
+  return variables;
+}
+
+}  // namespace regraft

@@ -1,0 +1,55 @@
+// What a spec file says: sections found and typed, rule and policy bodies still positioned trees.
+// The language is docs/language.md; `compile` gives the bodies their meaning.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "text/yaml.h"
+
+namespace regraft {
+
+inline constexpr std::int64_t kLanguageVersion = 1;
+
+struct Spec {
+  yaml::Node tree;  // the whole document
+  std::string name, description, revision, revises;
+  std::vector<yaml::Entry> vars;     // name -> literal or {from: ..}
+  std::vector<yaml::Node> root;      // source.root: scalars; empty: found automatically
+  bool has_root = false;
+  yaml::Node require;                // source.require: a pattern or list; null: none
+  std::vector<yaml::Node> rules;     // each a mapping
+  std::vector<yaml::Entry> policy;   // policy name -> word or list of cases
+  std::vector<yaml::Entry> expect;
+  std::vector<yaml::Entry> output;
+};
+
+// A key of a mapping that the language knows, and what it is for: from these tables come the checks,
+// the JSON Schema and the language reference.
+struct Key {
+  std::string_view name;
+  std::string_view doc;
+};
+std::span<const Key> spec_keys();    // top level
+std::span<const Key> source_keys();
+std::span<const Key> output_keys();
+std::span<const Key> expect_keys();
+
+// The language version is checked before anything else. Reports every mistake; empty on any error.
+std::optional<Spec> parse_spec(const SourceTextPtr& text, Diagnostics& diagnostics);
+// The same from a tree that was put together elsewhere (rules of the command line).
+std::optional<Spec> read_spec(yaml::Node tree, Diagnostics& diagnostics);
+
+// Reports unknown-key with the nearest of `known`; false when the key is not among them.
+bool check_key(const yaml::Node& key, std::span<const Key> known, std::string_view of,
+               Diagnostics& diagnostics);
+
+// Canonical JSON of the spec, for the fingerprint: without name, revision, revises, description, id
+// and note; keys of mappings sorted, except where order has a meaning (tables of `rename`).
+std::string canonical_json(const Spec& spec);
+std::string fingerprint(const Spec& spec);  // SHA-256 of it, hex
+
+}  // namespace regraft

@@ -1,0 +1,36 @@
+// drop: 'num_batches_tracked$'      bn.weight, bn.num_batches_tracked  ->  bn.weight
+#include <numeric>
+
+#include "verbs/verbs.h"
+
+namespace regraft {
+namespace {
+
+class Dropping final : public BoundVerb {
+ public:
+  Effect apply(std::span<const Match> matches, const Variables&) const override {
+    Effect effect;
+    effect.consumed.resize(matches.size());
+    std::iota(effect.consumed.begin(), effect.consumed.end(), 0u);
+    return effect;
+  }
+};
+
+class Drop final : public Verb {
+ public:
+  std::string_view name() const override { return "drop"; }
+  std::string_view doc() const override { return "What it matches is dropped."; }
+  std::string_view example() const override { return "drop: ['\\.position_ids$', 'num_batches_tracked$']"; }
+  BoundParts bind(BindContext& context) const override {
+    return {.entries = context.patterns(context.operand()), .verb = std::make_unique<Dropping>()};
+  }
+};
+
+}  // namespace
+
+const Verb& drop_verb() {
+  static const Drop verb;
+  return verb;
+}
+
+}  // namespace regraft
