@@ -1,0 +1,224 @@
+#include "plan/target.h"
+
+#include <map>
+#include <unordered_map>
+
+namespace regraft {
+namespace {
+
+// Names of the target that are one view of one storage: group -> indexes, in order.
+class TiedNames {
+ public:
+  explicit TiedNames(const Catalog& target) : group_of_(target.tensors.size(), kNone) {
+    std::map<std::tuple<std::uint32_t, std::int64_t, DType, Shape, Shape>, std::vector<std::uint32_t>> views;
+    for (std::uint32_t i = 0; i < target.tensors.size(); ++i) {
+      const Tensor& tensor = target.tensors[i];
+      if (!tensor.unsupported.empty()) continue;
+      views[{tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides}].push_back(i);
+    }
+    for (auto& [view, members] : views) {
+      if (members.size() < 2) continue;
+      for (const std::uint32_t member : members)
+        group_of_[member] = static_cast<std::uint32_t>(groups_.size());
+      groups_.push_back(std::move(members));
+    }
+  }
+
+  // The other names that `tensor` is tied to, itself included; empty when it stands alone.
+  [[nodiscard]] std::span<const std::uint32_t> group(std::uint32_t tensor) const {
+    if (group_of_[tensor] == kNone) return {};
+    return groups_[group_of_[tensor]];
+  }
+
+ private:
+  std::vector<std::uint32_t> group_of_;
+  std::vector<std::vector<std::uint32_t>> groups_;
+};
+
+class Matcher {
+ public:
+  Matcher(const Program& program, const Inputs& inputs, const std::vector<Live>& results, Plan& plan,
+          Diagnostics& diagnostics)
+      : program_(program), inputs_(inputs), all_(inputs.all()), results_(results), plan_(plan),
+        diagnostics_(diagnostics) {}
+
+  void without_target() {
+    for (const Live& result : results_) {
+      PlannedTensor planned = from_result(result.name, result);
+      finish(planned, result.expr);
+      plan_.tensors.push_back(std::move(planned));
+    }
+    violations_.report(program_, diagnostics_);
+  }
+
+  void with_target() {
+    const Catalog& target = *inputs_.target;
+    const TiedNames ties(target);
+    by_name_.reserve(results_.size());
+    for (std::uint32_t i = 0; i < results_.size(); ++i) by_name_.emplace(results_[i].name, i);
+    plan_.tensors.reserve(target.tensors.size());
+    for (std::uint32_t i = 0; i < target.tensors.size(); ++i) one(i, ties);
+    unexpected();
+    violations_.report(program_, diagnostics_);
+  }
+
+ private:
+  PlannedTensor from_result(const std::string& name, const Live& result) const {
+    PlannedTensor planned;
+    planned.name = name;
+    planned.step = result.step;
+    planned.from = loads_of(*result.expr);
+    planned.result_dtype = result.expr->dtype;
+    planned.result_shape = result.expr->shape;
+    return planned;
+  }
+
+  // A result that fits: loaded, or transformed when a rule changed more than its name.
+  void finish(PlannedTensor& planned, const ExprPtr& expr) {
+    for (const Load& load : loads_of(*expr)) {
+      const Tensor& tensor = tensor_of(load, inputs_);
+      if (tensor.unsupported.empty()) continue;
+      planned.detail = "it is " + tensor.unsupported;
+      violations_.add(Code::cannot_carry, {}, planned.name, planned.detail,
+                      "leave it out with a rule, for instance `- drop: {exact: " + tensor.name + "}`");
+      return;
+    }
+    planned.decision = moves_only(*expr) ? Decision::loaded : Decision::transformed;
+    planned.expr = expr;
+  }
+
+  // What the policy's case makes of it; false when the name is settled.
+  bool consult(PolicyKind kind, const Situation& situation, PlannedTensor& planned, ExprPtr& expr) {
+    const PolicyCase& chosen = program_.policy(kind).case_for(situation.name);
+    Settled settled = chosen.action->settle(situation);
+    planned.policy_word = chosen.word;
+    planned.policy = chosen.where;
+    planned.detail = settled.detail;
+    if (settled.decision == Decision::error) {
+      planned.detail = settled.message;
+      const bool says_all = settled.code == Code::missing_tensor || settled.code == Code::unexpected_tensor;
+      violations_.add(settled.code, chosen.where, planned.name, says_all ? "" : settled.message, settled.hint);
+      return false;
+    }
+    if (settled.decision == Decision::loaded || settled.continues) {
+      expr = settled.expr;
+      if (settled.continues) planned.decision = settled.decision;
+      return true;
+    }
+    planned.decision = settled.decision;
+    planned.expr = settled.expr;
+    return false;
+  }
+
+  // The result that reaches a target name: its own, or one that reaches a name it is tied to.
+  const Live* reaching(std::uint32_t index, const TiedNames& ties, PlannedTensor& planned) {
+    const Catalog& target = *inputs_.target;
+    const auto own = by_name_.find(target.tensors[index].name);
+    const Live* chosen = own == by_name_.end() ? nullptr : &results_[own->second];
+    for (const std::uint32_t member : ties.group(index)) {
+      const auto other = by_name_.find(target.tensors[member].name);
+      if (other == by_name_.end() || member == index) continue;
+      const Live& result = results_[other->second];
+      if (!chosen) {
+        chosen = &result;
+        planned.tied_to = result.name;
+      } else if (!same(*chosen->expr, *result.expr)) {
+        conflict_ = &result;
+      }
+    }
+    return chosen;
+  }
+
+  bool same(const Expr& a, const Expr& b) const {
+    if (equal(a, b)) return true;
+    const auto left = as_view(a, all_), right = as_view(b, all_);
+    return left && right && *left == *right;
+  }
+
+  void one(std::uint32_t index, const TiedNames& ties) {
+    const Tensor& target = inputs_.target->tensors[index];
+    PlannedTensor planned;
+    conflict_ = nullptr;
+    const Live* result = reaching(index, ties, planned);
+    if (result) {
+      std::string tied_to = std::move(planned.tied_to);
+      planned = from_result(target.name, *result);
+      planned.tied_to = std::move(tied_to);
+    }
+    planned.name = target.name;
+    planned.target = index;
+    if (conflict_) {
+      planned.detail = "tied in the target to a name that another tensor reaches: " + quoted(conflict_->name);
+      violations_.add(Code::tie_conflict, {}, target.name, planned.detail,
+                      "drop one of them, or rename both from one source tensor");
+    } else {
+      settle(target, result, planned);
+    }
+    plan_.tensors.push_back(std::move(planned));
+  }
+
+  void settle(const Tensor& target, const Live* result, PlannedTensor& planned) {
+    Situation situation{target.name, &target, nullptr, result ? result->expr : nullptr};
+    if (inputs_.target->has_values)
+      situation.target_values = load(inputs_.target_index(), planned.target, target);
+    ExprPtr expr = situation.result;
+    if (!result) {
+      consult(PolicyKind::missing, situation, planned, expr);
+      return;
+    }
+    if (situation.result->shape != target.shape) {
+      // load_state_dict lets [1] onto []: files of torch before 0.4 have no 0-d tensors.
+      if (target.shape.empty() && situation.result->shape == Shape{1}) expr = reshape(expr, {});
+      else if (!consult(PolicyKind::shape, situation, planned, expr)) return;
+      situation.result = expr;
+    }
+    const bool adapted = planned.decision == Decision::adapted;
+    if (expr->dtype != target.dtype && !consult(PolicyKind::dtype, situation, planned, expr)) return;
+    finish(planned, expr);
+    if (adapted && planned.expr) planned.decision = Decision::adapted;
+  }
+
+  void unexpected() {
+    std::unordered_map<std::string_view, bool> known;
+    known.reserve(inputs_.target->tensors.size());
+    for (const Tensor& tensor : inputs_.target->tensors) known.emplace(tensor.name, true);
+    for (const Live& result : results_) {
+      if (known.contains(result.name)) continue;
+      PlannedTensor planned = from_result(result.name, result);
+      ExprPtr expr = result.expr;
+      consult(PolicyKind::unexpected, {result.name, nullptr, nullptr, result.expr}, planned, expr);
+      plan_.unexpected.push_back({result.name, expr->dtype, expr->shape, planned.from,
+                                  planned.policy_word, planned.policy});
+      if (planned.decision != Decision::unexpected) continue;
+      finish(planned, expr);
+      if (planned.expr) planned.decision = Decision::unexpected;
+      plan_.tensors.push_back(std::move(planned));
+    }
+  }
+
+  const Program& program_;
+  const Inputs& inputs_;
+  std::vector<const Catalog*> all_;
+  const std::vector<Live>& results_;
+  Plan& plan_;
+  Diagnostics& diagnostics_;
+  Violations violations_;
+  std::unordered_map<std::string_view, std::uint32_t> by_name_;
+  const Live* conflict_ = nullptr;  // of the name that is being settled
+};
+
+}  // namespace
+
+const Tensor& tensor_of(const Load& load, const Inputs& inputs) {
+  const Catalog* catalog = load.input < inputs.sources.size() ? inputs.sources[load.input] : inputs.target;
+  return catalog->tensors[load.tensor];
+}
+
+void match_target(const Program& program, const Inputs& inputs, const std::vector<Live>& results,
+                  Plan& plan, Diagnostics& diagnostics) {
+  Matcher matcher(program, inputs, results, plan, diagnostics);
+  if (inputs.target) matcher.with_target();
+  else matcher.without_target();
+}
+
+}  // namespace regraft

@@ -1,0 +1,39 @@
+// Ties: names that were one view and are no longer treated alike.
+#include <map>
+
+#include "plan/target.h"
+
+namespace regraft {
+namespace {
+
+using ViewKey = std::tuple<std::uint32_t, std::uint32_t, std::int64_t, DType, Shape, Shape>;
+
+ViewKey key_of(std::uint32_t input, const Tensor& tensor) {
+  return {input, tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides};
+}
+
+}  // namespace
+
+void mark_untied(const Inputs& inputs, Plan& plan) {
+  const std::vector<const Catalog*> all = inputs.all();
+  // Where each output's values come from before any change: names that begin as one view were tied.
+  std::map<ViewKey, std::vector<PlannedTensor*>> origins;
+  for (PlannedTensor& planned : plan.tensors) {
+    if (!planned.expr) continue;
+    const std::vector<Load> loads = loads_of(*planned.expr);
+    if (loads.size() != 1) continue;
+    const Tensor& tensor = tensor_of(loads.front(), inputs);
+    if (tensor.unsupported.empty()) origins[key_of(loads.front().input, tensor)].push_back(&planned);
+  }
+  for (auto& [origin, members] : origins) {
+    if (members.size() < 2) continue;
+    for (PlannedTensor* member : members) {
+      const auto view = as_view(*member->expr, all);
+      const bool as_it_was = view && ViewKey{view->input, view->storage, view->offset, view->dtype, view->shape,
+                                             view->strides} == origin;
+      member->untied = !as_it_was;
+    }
+  }
+}
+
+}  // namespace regraft
