@@ -1,0 +1,74 @@
+// Executes a schedule: reads ranges of the inputs, writes the output by position, publishes it by one
+// rename. All or nothing (law 2): on any error the part file is gone and an existing output untouched.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "execute/evaluator.h"
+#include "schedule/schedule.h"
+
+namespace regraft {
+
+struct Progress {
+  std::uint64_t done_bytes = 0, total_bytes = 0;
+};
+
+struct ExecuteOptions {
+  bool force = false;           // an existing output is replaced
+  bool sync = true;             // fsync of the file and its folder
+  bool verify = true;           // CRCs of records that are read whole are checked
+  bool verify_output = false;   // data is read again before publishing, and its digests compared
+  DigestKind digest = DigestKind::xxh3;
+  bool digest_inputs = false;   // digests of every input tensor, used or not
+  Evaluator* evaluator = nullptr;
+  std::function<void(const Progress&)> progress;  // called at most every few megabytes
+  const std::atomic<bool>* cancelled = nullptr;   // looked at between blocks
+};
+
+// Digests are raw bytes; empty with DigestKind::none.
+struct Executed {
+  std::uint64_t output_bytes = 0;
+  std::vector<std::string> tensor_digests;  // by Schedule::tensors
+  std::string output_digest;                // of the table name|dtype|shape|digest
+  std::vector<std::vector<std::string>> input_digests;  // by input, by tensor; empty: not read
+  std::vector<std::string> input_table_digests;         // by input: table of the tensors that were read
+};
+
+// `checkpoints`: by input index, with the catalogs that were planned with (below their roots). The
+// output's folder has to exist; OUT may not be an input.
+Result<Executed> execute(const Schedule& schedule, const Plan& plan,
+                         const std::vector<const Checkpoint*>& checkpoints, const std::string& path,
+                         const ExecuteOptions& options);
+
+// What can be said before planning: OUT exists without --force, is a folder or a symbolic link, is an
+// input, has no folder, or has a name that is too long.
+Status check_output(const std::string& path, const std::vector<const Checkpoint*>& checkpoints,
+                    bool force);
+
+// The digest of a tensor's bytes in row-major order: hash of the hashes of its 4 MiB chunks.
+class TensorDigest {
+ public:
+  explicit TensorDigest(DigestKind kind);
+  void update(Bytes bytes);  // any pieces, in order
+  std::string finish();      // ready for another tensor
+  static constexpr std::uint64_t kChunk = 4ull << 20;
+
+ private:
+  DigestKind kind_;
+  Digester chunk_, whole_;
+  std::uint64_t in_chunk_ = 0;
+};
+
+// The digest of a table of tensors, a line `name|dtype|shape|digest` each: of those whose digest is
+// not empty, in order. Empty when there is none.
+std::string table_digest(DigestKind kind, std::span<const Tensor> tensors,
+                         std::span<const std::string> digests);
+
+}  // namespace regraft

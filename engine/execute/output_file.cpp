@@ -1,0 +1,275 @@
+#include "execute/output_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "execute/execute.h"
+#include "schedule/gather_way.h"
+
+namespace regraft {
+namespace {
+
+// Another process may remove the part file that was just opened, so locking is tried again; each time
+// somebody else has come further.
+constexpr int kAttempts = 100;
+
+// A call that a signal may interrupt.
+template <typename Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+std::string reason(int error_number) { return std::generic_category().message(error_number); }
+
+// The file system cannot do it at all, as opposed to: it failed.
+bool unsupported(int error_number) {
+  return error_number == EOPNOTSUPP || error_number == ENOSYS || error_number == EINVAL;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OutputFile>> OutputFile::create(
+    const std::string& path, const std::vector<const Checkpoint*>& checkpoints, bool force) {
+  REGRAFT_CHECK(check_output(path, checkpoints, force));
+  REGRAFT_TRY(OutputPath place, output_path(path));
+  std::unique_ptr<OutputFile> file(new OutputFile(std::move(place)));
+  const OutputPath& output = file->path_;
+  file->folder_ = uninterrupted(
+      [&] { return ::open(output.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (file->folder_ < 0) {
+    return file->failed("cannot open the folder " + quoted(output.folder), errno);
+  }
+  REGRAFT_CHECK(file->lock(checkpoints));
+  // Whoever held the lock before may have published by now.
+  REGRAFT_CHECK(check_output(path, checkpoints, force));
+  return file;
+}
+
+OutputFile::~OutputFile() {
+  if (fd_ >= 0) {
+    if (!published_ && part_is(fd_)) ::unlinkat(folder_, path_.part_name().c_str(), 0);
+    ::close(fd_);
+  }
+  if (folder_ >= 0) ::close(folder_);
+}
+
+Diagnostic OutputFile::failed(const std::string& what, int error_number) const {
+  std::string message = what + ": " + reason(error_number);
+  std::string hint;
+  if (error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG) {
+    message += "; " + std::to_string(size_) + " bytes are needed";
+    struct statvfs status {};
+    if (error_number == ENOSPC && fd_ >= 0 && ::fstatvfs(fd_, &status) == 0) {
+      struct stat part {};  // what it has taken already is there for it
+      const std::uint64_t taken =
+          ::fstat(fd_, &part) == 0 ? static_cast<std::uint64_t>(part.st_blocks) * 512 : 0;
+      message += ", " + std::to_string(status.f_bavail * status.f_frsize + taken) + " are free";
+    }
+    hint = error_number == EFBIG ? "raise the limit on the size of files: ulimit -f"
+                                 : "make room, or write to another disk";
+  }
+  return error(Code::file_write, file_location(path_.whole), std::move(message), std::move(hint));
+}
+
+bool OutputFile::part_is(int fd) const {
+  struct stat open {}, named {};
+  return ::fstat(fd, &open) == 0 &&
+         ::fstatat(folder_, path_.part_name().c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
+// A stale part file is removed, never written over: it may be a hard link to the output (of a run
+// that was killed between link and unlink), and it may have another owner's permissions.
+Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
+  const std::string part = path_.part_name();
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+    fd_ = uninterrupted(
+        [&] { return ::openat(folder_, part.c_str(), kFlags | O_CREAT | O_EXCL, 0666); });
+    const bool created = fd_ >= 0;
+    if (!created && errno == EEXIST) {
+      fd_ = uninterrupted([&] { return ::openat(folder_, part.c_str(), kFlags | O_NONBLOCK); });
+      if (fd_ < 0 && errno == ENOENT) continue;
+    }
+    if (fd_ < 0) {
+      return error(Code::file_write, file_location(path_.whole),
+                   "cannot open " + quoted(path_.part()) + ": " + reason(errno),
+                   errno == ELOOP || errno == EISDIR || errno == EACCES
+                       ? "something else stands where the output is written; look at it and move it"
+                       : "");
+    }
+    struct stat status {};
+    const int file = std::exchange(fd_, -1);  // not ours to remove, until it is locked
+    const auto closed = [&](Diagnostic diagnostic) {
+      ::close(file);
+      return diagnostic;
+    };
+    if (::fstat(file, &status) != 0) return closed(failed("cannot stat " + quoted(path_.part()), errno));
+    if (!S_ISREG(status.st_mode)) {
+      return closed(error(Code::file_write, file_location(path_.whole),
+                          quoted(path_.part()) + " is not a regular file",
+                          "something else stands where the output is written; look at it and move it"));
+    }
+    for (const Checkpoint* checkpoint : checkpoints) {
+      if (checkpoint == nullptr || checkpoint->reader == nullptr) continue;
+      const InputFile& input = checkpoint->reader->file();
+      if (input.device() != status.st_dev || input.inode() != status.st_ino) continue;
+      return closed(error(Code::file_is_input, file_location(path_.whole),
+                          "the input " + quoted(input.path()) + " has the name under which the output "
+                          "is written", "rename the input, or choose another output"));
+    }
+    if (uninterrupted([&] { return ::flock(file, LOCK_EX | LOCK_NB); }) != 0) {
+      if (errno == EWOULDBLOCK) {
+        return closed(error(Code::file_locked, file_location(path_.whole),
+                            "another process is writing this output",
+                            "wait until it is done, or choose another output"));
+      }
+      return closed(failed("cannot lock " + quoted(path_.part()), errno));
+    }
+    if (!part_is(file)) {  // removed or published while we waited
+      ::close(file);
+    } else if (created) {
+      fd_ = file;
+      return Done{};
+    } else {
+      ::unlinkat(folder_, part.c_str(), 0);
+      ::close(file);
+    }
+  }
+  return error(Code::file_locked, file_location(path_.whole),
+               "other processes keep writing this output", "choose another output");
+}
+
+Status OutputFile::reserve(std::uint64_t size) {
+  size_ = size;
+  if (size > static_cast<std::uint64_t>(INT64_MAX)) return failed("cannot write", EFBIG);
+  const auto length = static_cast<off_t>(size);
+  if (size > 0 && uninterrupted([&] { return ::fallocate(fd_, 0, 0, length); }) != 0) {
+    if (!unsupported(errno)) return failed("cannot write", errno);
+  }
+  if (uninterrupted([&] { return ::ftruncate(fd_, length); }) != 0) {
+    return failed("cannot write", errno);
+  }
+  return Done{};
+}
+
+Status OutputFile::write(std::uint64_t offset, Bytes bytes) {
+  const bool follows = offset == buffered_at_ + buffered_;
+  if (buffered_ > 0 && (!follows || bytes.size() > kCopyBlock - buffered_)) REGRAFT_CHECK(flush());
+  if (bytes.size() >= kCopyBlock / 4) {
+    REGRAFT_CHECK(flush());
+    return write_now(offset, bytes);
+  }
+  if (bytes.empty()) return Done{};
+  if (buffered_ == 0) buffered_at_ = offset;
+  std::memcpy(buffer_.take(kCopyBlock).data() + buffered_, bytes.data(), bytes.size());
+  buffered_ += bytes.size();
+  return Done{};
+}
+
+Status OutputFile::flush() {
+  const std::uint64_t count = std::exchange(buffered_, 0);
+  if (count == 0) return Done{};
+  return write_now(buffered_at_, buffer_.take(kCopyBlock).first(count));
+}
+
+Status OutputFile::write_now(std::uint64_t offset, Bytes bytes) {
+  while (!bytes.empty()) {
+    const std::size_t wanted = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30);
+    const ssize_t count = uninterrupted(
+        [&] { return ::pwrite(fd_, bytes.data(), wanted, static_cast<off_t>(offset)); });
+    if (count < 0) return failed("cannot write at offset " + std::to_string(offset), errno);
+    // POSIX leaves open what nothing written and no error means; trying for ever is no answer.
+    if (count == 0) return failed("cannot write at offset " + std::to_string(offset), EIO);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return Done{};
+}
+
+Status OutputFile::sync_file() {
+  if (uninterrupted([&] { return ::fsync(fd_); }) != 0) {
+    return failed("cannot bring the data to the disk", errno);
+  }
+  return Done{};
+}
+
+Status OutputFile::to_disk() {
+  REGRAFT_CHECK(flush());
+  REGRAFT_CHECK(sync_file());
+  ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+  return Done{};
+}
+
+Status OutputFile::publish(bool force, bool sync) {
+  REGRAFT_CHECK(flush());
+  struct stat old {};
+  if (force && ::fstatat(folder_, path_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (!S_ISREG(old.st_mode)) {
+      return error(Code::file_write, file_location(path_.whole),
+                   "what stands at the output's path is no longer a regular file");
+    }
+    if (::fchmod(fd_, old.st_mode & 0777) != 0) {
+      return failed("cannot keep the permissions of the file that is replaced", errno);
+    }
+  }
+  if (sync) REGRAFT_CHECK(sync_file());
+  // Network file systems say at close that a write failed; the lock needs its descriptor open.
+  const int twin = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (twin >= 0 && ::close(twin) != 0 && errno != EINTR) return failed("cannot close", errno);
+  REGRAFT_CHECK(force ? rename_over() : rename_to_new());
+  published_ = true;
+  if (sync && uninterrupted([&] { return ::fsync(folder_); }) != 0 && !unsupported(errno)) {
+    return failed("the output is complete, but cannot bring its name to the disk", errno);
+  }
+  return Done{};
+}
+
+Status OutputFile::rename_over() {
+  if (::renameat(folder_, path_.part_name().c_str(), folder_, path_.name.c_str()) != 0) {
+    return failed("cannot rename the complete file to its name", errno);
+  }
+  return Done{};
+}
+
+// Never replaces a file that appeared meanwhile.
+Status OutputFile::rename_to_new() {
+  const std::string part = path_.part_name();
+  const auto exists = [&] {
+    return error(Code::file_exists, file_location(path_.whole),
+                 "the output appeared while it was written",
+                 "--force replaces it once the new one is complete");
+  };
+  if (::renameat2(folder_, part.c_str(), folder_, path_.name.c_str(), RENAME_NOREPLACE) == 0) {
+    return Done{};
+  }
+  if (errno == EEXIST) return exists();
+  if (!unsupported(errno)) return failed("cannot rename the complete file to its name", errno);
+  // Some network and FUSE file systems have plain rename only. A hard link never replaces either.
+  if (::linkat(folder_, part.c_str(), folder_, path_.name.c_str(), 0) == 0) {
+    if (::unlinkat(folder_, part.c_str(), 0) != 0) return failed("cannot remove the part file", errno);
+    return Done{};
+  }
+  if (errno == EEXIST) return exists();
+  if (!unsupported(errno) && errno != EPERM && errno != EMLINK) {
+    return failed("cannot rename the complete file to its name", errno);
+  }
+  // No hard links: the lock still keeps every other run away.
+  struct stat status {};
+  if (::fstatat(folder_, path_.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return exists();
+  return rename_over();
+}
+
+}  // namespace regraft

@@ -1,0 +1,311 @@
+#include "schedule/schedule.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/checked.h"
+#include "schedule/gather_way.h"
+#include "schedule/storages.h"
+
+namespace regraft {
+namespace {
+
+constexpr std::size_t kListed = 5;  // names in a message
+// Small files may grow by more: a few tensors written twice are no attack.
+constexpr std::uint64_t kGrowthSlack = 64ull << 20;
+
+// As a scalar of YAML in single quotes, so that a hint can be pasted.
+std::string yaml_quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? "''" : std::string(1, c);
+  return out + "'";
+}
+
+std::string drop_rule(const std::string& name) {
+  return "drop it with a rule: `- drop: {exact: " + yaml_quoted(name) + "}`";
+}
+
+// "'a', 'b' and 7 more"
+template <typename Names>
+std::string listed(const Names& names) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kListed); ++i) {
+    if (i > 0) text += ", ";
+    text += quoted(names[i]);
+  }
+  if (names.size() > kListed) text += " and " + std::to_string(names.size() - kListed) + " more";
+  return text;
+}
+
+std::uint64_t saturated_sum(std::uint64_t a, std::uint64_t b) {
+  return checked_add(a, b).value_or(UINT64_MAX);
+}
+
+class Scheduler {
+ public:
+  Scheduler(const Plan& plan, const Program& program, const Inputs& inputs, const Format& format,
+            const ScheduleOptions& options, Diagnostics& diagnostics)
+      : plan_(plan),
+        program_(program),
+        inputs_(inputs),
+        catalogs_(inputs.all()),
+        format_(format),
+        options_(options),
+        diagnostics_(diagnostics) {}
+
+  std::optional<Schedule> make() {
+    const std::size_t errors_before = diagnostics_.error_count();
+    schedule_.format = &format_;
+    const Writer* writer = format_.writer();
+    if (writer == nullptr) {
+      refuse(Code::cannot_write, std::string(format_.name()) + " can only be read",
+             "write a .pt or a .safetensors file");
+      return std::nullopt;
+    }
+    std::vector<Piece> pieces = resolve();
+    if (writer->shares_storages()) {
+      place_sharing(std::move(pieces), catalogs_, schedule_);
+    } else {
+      refuse_ties(place_apart(std::move(pieces), program_.output.ties, format_.name(), schedule_));
+    }
+    for (const ScheduledTensor& tensor : schedule_.tensors) check_tensor(*writer, tensor);
+    check_growth();
+    settle_metadata(*writer);
+    if (diagnostics_.error_count() > errors_before) return std::nullopt;
+
+    for (ScheduledStorage& storage : schedule_.storages) settle_checksum(*writer, storage);
+    for (const ScheduledTensor& tensor : schedule_.tensors) {
+      schedule_.output.tensors.push_back(tensor.tensor);
+    }
+    for (const ScheduledStorage& storage : schedule_.storages) {
+      schedule_.output.storages.push_back({storage.nbytes, storage.dtype});
+    }
+    auto layout = writer->layout(schedule_.output);
+    if (!layout.ok()) {
+      Diagnostic refusal = std::move(layout).error();
+      if (!refusal.where.known()) refusal.where = spec();
+      diagnostics_.add(std::move(refusal));
+      return std::nullopt;
+    }
+    schedule_.layout = std::move(layout).value();
+    count_bytes();
+    return std::move(schedule_);
+  }
+
+ private:
+  [[nodiscard]] Location spec() const {
+    Location where;
+    where.text = program_.text;
+    return where;
+  }
+  void refuse(Code code, std::string message, std::string hint) {
+    diagnostics_.add(error(code, spec(), std::move(message), std::move(hint)));
+  }
+
+  // The pieces of the output; tensors that cannot be carried are refused and left out.
+  std::vector<Piece> resolve() {
+    std::vector<Piece> pieces;
+    for (std::uint32_t i = 0; i < plan_.tensors.size(); ++i) {
+      const PlannedTensor& planned = plan_.tensors[i];
+      if (!planned.expr) continue;
+      const std::vector<Load> loads = loads_of(*planned.expr);
+      bool carried = true;
+      for (const Load& loaded : loads) {
+        const Tensor& tensor = tensor_of(loaded);
+        if (tensor.unsupported.empty()) continue;
+        carried = false;
+        const std::string source =
+            tensor.name == planned.name ? std::string() : " (" + quoted(tensor.name) + " of the input)";
+        refuse(Code::cannot_carry,
+               "the tensor " + quoted(planned.name) + source + " cannot be carried: it is " +
+                   tensor.unsupported,
+               remedy(planned));
+      }
+      if (!carried) continue;
+      Piece piece;
+      piece.planned = i;
+      piece.expr = planned.expr;
+      resolve_view(piece);
+      piece.tensor.name = planned.name;
+      piece.tensor.dtype = planned.expr->dtype;
+      piece.tensor.shape = planned.expr->shape;
+      piece.tensor.strides = contiguous_strides(piece.tensor.shape);
+      if (!loads.empty()) {
+        const Tensor& source = tensor_of(loads.front());
+        piece.tensor.requires_grad = source.requires_grad;
+        piece.tensor.parameter = source.parameter;
+      }
+      if (piece.view) {
+        piece.tensor.conj = piece.view->conj;
+        piece.tensor.neg = piece.view->neg;
+      }
+      pieces.push_back(std::move(piece));
+    }
+    return pieces;
+  }
+
+  // A reshape that is no view moves the elements of what it reshapes, in row-major order.
+  void resolve_view(Piece& piece) const {
+    const Expr* node = piece.expr.get();
+    while (true) {
+      piece.view = as_view(*node, catalogs_);
+      if (piece.view || !std::holds_alternative<Reshape>(node->op)) return;
+      node = node->args.front().get();
+      piece.rearranged = true;
+    }
+  }
+
+  [[nodiscard]] const Tensor& tensor_of(const Load& loaded) const {
+    return catalogs_[loaded.input]->tensors[loaded.tensor];
+  }
+
+  // How to be rid of a tensor: rules see results, policies see the target's own.
+  static std::string remedy(const PlannedTensor& planned) {
+    const std::string omit =
+        "`policy: {missing: [{match: {exact: " + yaml_quoted(planned.name) + "}, do: omit}]}`";
+    if (planned.decision == Decision::kept) return "leave it out: " + omit;
+    if (planned.decision == Decision::skipped) return drop_rule(planned.name) + " and " + omit;
+    return drop_rule(planned.name);
+  }
+
+  void check_tensor(const Writer& writer, const ScheduledTensor& tensor) {
+    const std::optional<std::string> why = writer.refuses(tensor.tensor);
+    if (!why) return;
+    refuse(Code::cannot_write, "the tensor " + quoted(tensor.tensor.name) + " cannot be written: " + *why,
+           (writer.shares_storages() ? "" : "write a .pt file, or ") +
+               remedy(plan_.tensors[tensor.planned]));
+  }
+
+  void refuse_ties(const Ties& ties) {
+    for (const std::vector<std::uint32_t>& pieces : ties) {
+      std::vector<std::string> names;
+      // With TiesMode::error every piece is placed, in order.
+      for (const std::uint32_t piece : pieces) names.push_back(schedule_.tensors[piece].tensor.name);
+      refuse(Code::cannot_write,
+             "tied tensors: " + listed(names) + "; " + std::string(format_.name()) +
+                 " holds no ties, and `output.ties` is error",
+             "write a .pt file, or set `ties: duplicate` or `ties: first` under `output`");
+    }
+  }
+
+  // A view of few bytes may state any size; what is written of it is bounded by what was given.
+  void check_growth() {
+    if (options_.max_growth == 0) return;
+    std::uint64_t given = 0, written = 0;
+    for (const Catalog* catalog : catalogs_) given = saturated_sum(given, catalog->file_bytes);
+    const ScheduledTensor* worst = nullptr;
+    for (const ScheduledTensor& tensor : schedule_.tensors) {
+      const ScheduledStorage& storage = schedule_.storages[tensor.tensor.storage];
+      if (std::holds_alternative<Evaluate>(storage.origin)) continue;
+      if (!worst || schedule_.storages[worst->tensor.storage].nbytes < storage.nbytes) worst = &tensor;
+    }
+    for (const ScheduledStorage& storage : schedule_.storages) {
+      if (!std::holds_alternative<Evaluate>(storage.origin)) {
+        written = saturated_sum(written, storage.nbytes);
+      }
+    }
+    const std::uint64_t most = saturated_sum(
+        checked_mul(given, options_.max_growth).value_or(UINT64_MAX), kGrowthSlack);
+    if (written <= most) return;
+    refuse(Code::limit_exceeded,
+           "the output would have " + std::to_string(written) + " bytes, more than " +
+               std::to_string(options_.max_growth) + " times the " + std::to_string(given) +
+               " of the input files; the largest tensor is " + quoted(worst->tensor.name) + ", " +
+               to_string(worst->tensor.shape),
+           remedy(plan_.tensors[worst->planned]));
+  }
+
+  // What stands beside the tensors. One kind of file holds a `_metadata` of modules, the other a
+  // mapping in its header; the formats that share storages are the former.
+  void settle_metadata(const Writer& writer) {
+    if (writer.shares_storages()) {
+      schedule_.output.module_metadata = plan_.module_metadata;
+      schedule_.output.has_module_metadata = plan_.has_module_metadata;
+      if (!program_.output.metadata.empty()) {
+        refuse(Code::cannot_write,
+               "`output.metadata` is set, and a " + std::string(format_.name()) +
+                   " file has no header that could hold it",
+               "write a .safetensors file, or remove `metadata` from `output`");
+      }
+    } else {
+      schedule_.output.metadata = program_.output.metadata;
+      if (plan_.has_module_metadata) {
+        schedule_.remarks.push_back("the `_metadata` of the state dict is not kept: " +
+                                    std::string(format_.name()) + " has no place for it");
+      }
+    }
+    for (const Catalog* source : inputs_.sources) {
+      std::vector<std::string> keys;
+      for (const auto& [key, value] : source->metadata) {
+        if (key != "format") keys.push_back(key);
+      }
+      if (!keys.empty()) {
+        schedule_.remarks.push_back("the metadata of " + quoted(source->path) +
+                                    " is dropped: " + listed(keys));
+      }
+    }
+  }
+
+  void settle_checksum(const Writer& writer, ScheduledStorage& storage) const {
+    if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
+      const Storage& source = catalogs_[range->input]->storages[range->storage];
+      if (range->offset == 0 && range->length == source.nbytes && range->length > 0) {
+        storage.known_crc = source.crc32;
+      }
+    }
+    if (!writer.wants_crc32()) return;
+    storage.checksum =
+        storage.known_crc && !options_.verify ? Checksum::reuse : Checksum::compute;
+  }
+
+  void count_bytes() {
+    schedule_.bytes_written = schedule_.layout.size;
+    std::uint64_t most = 0;
+    for (const ScheduledStorage& storage : schedule_.storages) {
+      if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
+        schedule_.bytes_read += range->length;
+      } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
+        const auto [begin, end] = byte_extent(gather->view);
+        schedule_.bytes_read += end - begin;
+        most = std::max(most, gather_bytes(gather->view));
+      } else {
+        std::uint64_t needed = storage.nbytes;
+        for (const Load& loaded : loads_of(*std::get<Evaluate>(storage.origin).expr)) {
+          const Tensor& tensor = tensor_of(loaded);
+          schedule_.bytes_read += nbytes(tensor);
+          needed += nbytes(tensor) + gather_bytes(view_of(loaded, tensor));
+        }
+        most = std::max(most, needed);
+      }
+    }
+    // Strided tensors of a storage that is written whole are read again for their digests.
+    for (const ScheduledTensor& tensor : schedule_.tensors) {
+      const Tensor& t = tensor.tensor;
+      most = std::max(most, gather_bytes({0, t.storage, t.dtype, t.shape, t.strides, t.offset}));
+    }
+    schedule_.peak_bytes = most + 2 * kCopyBlock;  // one block read, one to be written
+  }
+
+  static View view_of(const Load& loaded, const Tensor& tensor) {
+    return {loaded.input, tensor.storage, tensor.dtype, tensor.shape, tensor.strides, tensor.offset};
+  }
+
+  const Plan& plan_;
+  const Program& program_;
+  const Inputs& inputs_;
+  const std::vector<const Catalog*> catalogs_;
+  const Format& format_;
+  const ScheduleOptions& options_;
+  Diagnostics& diagnostics_;
+  Schedule schedule_;
+};
+
+}  // namespace
+
+std::optional<Schedule> make_schedule(const Plan& plan, const Program& program, const Inputs& inputs,
+                                      const Format& format, const ScheduleOptions& options,
+                                      Diagnostics& diagnostics) {
+  return Scheduler(plan, program, inputs, format, options, diagnostics).make();
+}
+
+}  // namespace regraft

@@ -1,0 +1,39 @@
+// Which storages the output has, and which of them each tensor is a view of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "schedule/schedule.h"
+
+namespace regraft {
+
+// A tensor of the output that has no place yet.
+struct Piece {
+  std::uint32_t planned;
+  ExprPtr expr;
+  // The input's bytes, where nothing has to be computed.
+  std::optional<View> view;
+  // The tensor is the view's elements in row-major order under another shape: a view of other bytes.
+  bool rearranged = false;
+  Tensor tensor;  // name, dtype, shape and flags; contiguous
+};
+
+// Names of one tensor, as indexes into the pieces, in the order of the output; at least two.
+using Ties = std::vector<std::vector<std::uint32_t>>;
+
+// For formats whose tensors may be views of one storage. Fills tensors, storages and remarks.
+void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs,
+                   Schedule& schedule);
+// For formats where every tensor has bytes of its own. `ties` says what becomes of tied ones; with
+// TiesMode::error they are returned, and the schedule is of no use.
+Ties place_apart(std::vector<Piece> pieces, TiesMode ties, std::string_view format,
+                 Schedule& schedule);
+
+// "1 tensor was", "3 tensors were"
+std::string count_of(std::uint64_t count, std::string_view one, std::string_view many);
+
+}  // namespace regraft
