@@ -1,0 +1,124 @@
+#include "pipeline.h"
+
+#include "plan/policy/policies.h"
+
+namespace regraft {
+namespace {
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash == 0 ? 1 : slash);
+}
+
+CompileInputs compile_inputs(const Request& request) {
+  CompileInputs inputs;
+  inputs.set = request.set;
+  inputs.spec_directory = directory_of(request.spec_path);
+  if (!request.sources.empty()) inputs.source_directory = directory_of(request.sources.front());
+  inputs.verbs = all_verbs();
+  inputs.policies = all_policies();
+  return inputs;
+}
+
+// A checkpoint with its names below the root.
+Result<Checkpoint> open_below_root(const std::string& path, const std::vector<std::string>& roots,
+                                   const Limits& limits) {
+  REGRAFT_TRY(Checkpoint checkpoint, open_checkpoint(path, limits));
+  REGRAFT_TRY(checkpoint.catalog, select_root(std::move(checkpoint.catalog), roots));
+  return checkpoint;
+}
+
+// `source.root` speaks of the source; a target that was saved the same way is found by it too.
+Result<Checkpoint> open_target(const std::string& path, const Program& program, const Limits& limits) {
+  Result<Checkpoint> found = open_below_root(path, {}, limits);
+  if (found || !program.has_roots || found.error().code != Code::root_ambiguous) return found;
+  Result<Checkpoint> as_source = open_below_root(path, program.roots, limits);
+  return as_source ? std::move(as_source) : std::move(found);
+}
+
+bool open_inputs(const Request& request, Run& run) {
+  const auto add = [&](Result<Checkpoint> opened) {
+    if (opened) run.checkpoints.push_back(std::move(opened).value());
+    else run.diagnostics.add(std::move(opened).error());
+  };
+  for (const std::string& path : request.sources)
+    add(open_below_root(path, run.program->roots, request.limits));
+  if (request.target) add(open_target(*request.target, *run.program, request.limits));
+  if (run.diagnostics.has_errors()) return false;
+  for (std::size_t i = 0; i < request.sources.size(); ++i)
+    if (request.until == Stage::execute && !run.checkpoints[i].reader)
+      run.diagnostics.add(error(Code::no_values, file_location(request.sources[i]),
+                                "the source has names and shapes, and no values to write",
+                                "`plan` works with a schema; `apply` needs the checkpoint"));
+  if (run.diagnostics.has_errors()) return false;
+  for (std::size_t i = 0; i < request.sources.size(); ++i)
+    run.inputs.sources.push_back(&run.checkpoints[i].catalog);
+  if (request.target) run.inputs.target = &run.checkpoints.back().catalog;
+  return true;
+}
+
+std::vector<const Checkpoint*> pointers(const Run& run) {
+  std::vector<const Checkpoint*> pointers;
+  for (const Checkpoint& checkpoint : run.checkpoints) pointers.push_back(&checkpoint);
+  return pointers;
+}
+
+Diagnostic broken_law(const std::string& what) {
+  return error(Code::usage, {}, "internal fault: " + what, "please report it with the spec and `inspect` of the inputs");
+}
+
+}  // namespace
+
+std::unique_ptr<Run> run(const Request& request) {
+  auto result = std::make_unique<Run>();
+  Run& run = *result;
+  Diagnostics& diagnostics = run.diagnostics;
+
+  run.spec = read_spec(request.spec, diagnostics);
+  if (!run.spec || request.until == Stage::spec) return result;
+
+  run.program = compile(*run.spec, compile_inputs(request), diagnostics);
+  if (!run.program || request.until == Stage::program) return result;
+  if (request.strict) run.program->expect.unused_rules_are_errors = true;
+
+  if (!open_inputs(request, run)) return result;
+  const Format* format = nullptr;
+  if (!request.output.empty()) {
+    Result<const Format*> chosen = format_for_output(request.output);
+    if (!chosen) return diagnostics.add(std::move(chosen).error()), std::move(result);
+    format = *chosen;
+    if (request.until == Stage::execute)
+      if (Status fit = check_output(request.output, pointers(run), request.execute.force); !fit)
+        return diagnostics.add(std::move(fit).error()), std::move(result);
+  }
+
+  run.plan = make_plan(*run.program, run.inputs, diagnostics);
+  if (const auto broken = check_conservation(*run.plan, run.inputs)) diagnostics.add(broken_law(*broken));
+  if (diagnostics.has_errors() || !format) return result;
+
+  run.schedule = make_schedule(*run.plan, *run.program, run.inputs, *format,
+                               {.verify = request.execute.verify}, diagnostics);
+  if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
+
+  Result<Executed> executed =
+      execute(*run.schedule, *run.plan, pointers(run), request.output, request.execute);
+  if (executed) run.executed = std::move(executed).value();
+  else diagnostics.add(std::move(executed).error());
+  return result;
+}
+
+Report Run::report(const Request& request) const {
+  Report report;
+  report.program = program ? &*program : nullptr;
+  report.inputs = &inputs;
+  report.plan = plan ? &*plan : nullptr;
+  report.schedule = schedule ? &*schedule : nullptr;
+  report.executed = executed ? &*executed : nullptr;
+  report.diagnostics = &diagnostics;
+  report.spec_path = request.spec_path;
+  report.output_path = request.output;
+  report.digest = request.execute.digest;
+  return report;
+}
+
+}  // namespace regraft

@@ -1,0 +1,52 @@
+// The spine: every stage of a run in order. Start reading here.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compile/program.h"
+#include "execute/execute.h"
+#include "formats/format.h"
+#include "plan/plan.h"
+#include "report/report.h"
+#include "schedule/schedule.h"
+#include "spec/spec.h"
+
+namespace regraft {
+
+enum class Stage { spec, program, plan, schedule, execute };
+
+struct Request {
+  yaml::Node spec;                       // the document, from a file or put together
+  std::string spec_path;                 // "" for rules of the command line
+  std::vector<std::pair<std::string, std::string>> set;
+  std::vector<std::string> sources;      // paths; may be empty up to Stage::program
+  std::optional<std::string> target;
+  std::string output;                    // "" without one
+  Stage until = Stage::execute;          // the last stage that runs
+  bool strict = false;                   // unused rules are errors
+  Limits limits;
+  ExecuteOptions execute;
+};
+
+// Everything that the stages made; what comes after the one that failed is empty. Lives as long as
+// its parts refer to each other: do not move after run().
+struct Run {
+  std::optional<Spec> spec;
+  std::optional<Program> program;
+  std::vector<Checkpoint> checkpoints;   // sources, then the target
+  Inputs inputs;
+  std::optional<Plan> plan;
+  std::optional<Schedule> schedule;
+  std::optional<Executed> executed;
+  Diagnostics diagnostics;
+
+  [[nodiscard]] Report report(const Request& request) const;
+};
+
+std::unique_ptr<Run> run(const Request& request);
+
+}  // namespace regraft

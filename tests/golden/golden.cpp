@@ -1,0 +1,197 @@
+// Golden cases: a folder each with spec.yaml, source.yaml, target.yaml (with values) or
+// target.schema.yaml (without), run.yaml for what an option would say, and what is expected of them:
+// diagnostics.exp, plan.exp, report.exp, schedule.exp. tests/golden/update writes the expected files.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "catch.h"
+#include "compile/program.h"
+#include "formats/format.h"
+#include "plan/plan.h"
+#include "plan/policy/policies.h"
+#include "report/report.h"
+#include "schedule/schedule.h"
+#include "spec/spec.h"
+
+namespace fs = std::filesystem;
+
+namespace regraft {
+namespace {
+
+std::string read(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::stringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+// What run.yaml asks for.
+struct Options {
+  bool check = false;   // `regraft check`
+  bool strict = false;
+  std::string output;   // its suffix sets the format; a schedule is made
+  std::vector<std::pair<std::string, std::string>> set;
+};
+
+Options read_options() {
+  Options options;
+  if (!fs::exists("run.yaml")) return options;
+  Diagnostics diagnostics;
+  const auto tree = yaml::parse(std::make_shared<const SourceText>(SourceText{"run.yaml", read("run.yaml")}), diagnostics);
+  REQUIRE(tree);
+  for (const yaml::Entry& entry : tree->entries) {
+    if (entry.key.text == "check") options.check = yaml::as_bool(entry.value).value();
+    else if (entry.key.text == "strict") options.strict = yaml::as_bool(entry.value).value();
+    else if (entry.key.text == "output") options.output = entry.value.text;
+    else if (entry.key.text == "set")
+      for (const yaml::Entry& pair : entry.value.entries) options.set.emplace_back(pair.key.text, pair.value.text);
+    else FAIL("run.yaml has no " << entry.key.text);
+  }
+  return options;
+}
+
+// One case, in its own folder as the current one.
+class Case {
+ public:
+  // File name -> text, for those that the case gives.
+  std::vector<std::pair<std::string, std::string>> outcome() {
+    run();
+    std::string messages;
+    for (const Diagnostic& one : diagnostics_.items()) messages += render(one, false);
+    if (diagnostics_.has_errors()) messages += "exit status " + std::to_string(diagnostics_.exit_status()) + "\n";
+    std::vector<std::pair<std::string, std::string>> files;
+    if (!messages.empty()) files.emplace_back("diagnostics.exp", messages);
+    if (plan_) {
+      files.emplace_back("plan.exp", print(*plan_, *program_, inputs_));
+      Report report;
+      report.program = &*program_;
+      report.inputs = &inputs_;
+      report.plan = &*plan_;
+      report.schedule = schedule_ ? &*schedule_ : nullptr;
+      report.diagnostics = &diagnostics_;
+      report.spec_path = "spec.yaml";
+      report.output_path = options_.output;
+      files.emplace_back("report.exp", to_text(report, {}));
+    }
+    if (schedule_) files.emplace_back("schedule.exp", print(*schedule_, inputs_));
+    return files;
+  }
+
+ private:
+  void run() {
+    options_ = read_options();
+    const auto text = std::make_shared<const SourceText>(SourceText{"spec.yaml", read("spec.yaml")});
+    const auto spec = parse_spec(text, diagnostics_);
+    if (!spec) return;
+    CompileInputs inputs;
+    inputs.set = options_.set;
+    if (!options_.check) inputs.source_directory = "";
+    inputs.verbs = all_verbs();
+    inputs.policies = all_policies();
+    program_ = compile(*spec, inputs, diagnostics_);
+    if (!program_) return;
+    if (options_.check) return lint(*program_, *spec, diagnostics_);
+    program_->expect.unused_rules_are_errors |= options_.strict;
+    if (!open("source.yaml", program_->roots, source_)) return;
+    inputs_.sources = {&source_};
+    const bool with_values = fs::exists("target.yaml");
+    if (with_values || fs::exists("target.schema.yaml")) {
+      if (!open(with_values ? "target.yaml" : "target.schema.yaml", {}, target_)) return;
+      target_.has_values = with_values;
+      inputs_.target = &target_;
+    }
+    plan_ = make_plan(*program_, inputs_, diagnostics_);
+    CHECK(check_conservation(*plan_, inputs_) == std::nullopt);
+    if (options_.output.empty() || diagnostics_.has_errors()) return;
+    const auto format = format_for_output(options_.output);
+    if (!format) return diagnostics_.add(format.error());
+    schedule_ = make_schedule(*plan_, *program_, inputs_, **format, {}, diagnostics_);
+  }
+
+  bool open(const std::string& path, const std::vector<std::string>& roots, Catalog& catalog) {
+    auto opened = open_checkpoint(path);
+    auto rooted = opened ? select_root(std::move(opened->catalog), roots) : std::move(opened).error();
+    if (rooted) catalog = std::move(*rooted);
+    else diagnostics_.add(std::move(rooted).error());
+    catalog.has_values = true;
+    return !diagnostics_.has_errors();
+  }
+
+  Options options_;
+  Diagnostics diagnostics_;
+  std::optional<Program> program_;
+  Catalog source_, target_;
+  Inputs inputs_;
+  std::optional<Plan> plan_;
+  std::optional<Schedule> schedule_;
+};
+
+std::vector<fs::path> cases() {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(fs::path(REGRAFT_TESTS_DIR) / "golden"))
+    if (entry.is_directory()) found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void compare(const std::string& name, std::vector<std::pair<std::string, std::string>> files) {
+  const bool update = std::getenv("REGRAFT_GOLDEN_UPDATE") != nullptr;
+  for (const char* file : {"diagnostics.exp", "plan.exp", "report.exp", "schedule.exp"}) {
+    const auto given = std::find_if(files.begin(), files.end(), [&](const auto& one) { return one.first == file; });
+    if (update) {
+      if (given != files.end()) std::ofstream(file, std::ios::binary) << given->second;
+      else fs::remove(file);
+      continue;
+    }
+    INFO("golden case " << name << ", " << file << "; tests/golden/update writes it anew");
+    CHECK(fs::exists(file) == (given != files.end()));
+    if (given != files.end()) CHECK(given->second == read(file));
+  }
+}
+
+TEST_CASE("golden cases", "[golden]") {
+  const fs::path home = fs::current_path();
+  REQUIRE(cases().size() > 20);
+  for (const fs::path& path : cases()) {
+    DYNAMIC_SECTION(path.filename().string()) {
+      fs::current_path(path);
+      compare(path.filename().string(), Case().outcome());
+    }
+  }
+  fs::current_path(home);
+}
+
+TEST_CASE("every verb, policy word and diagnostic code has a case", "[golden]") {
+  std::string specs, diagnostics, other_tests;
+  const fs::path tests(REGRAFT_TESTS_DIR);
+  for (const fs::path& path : cases()) {
+    specs += read(path / "spec.yaml");
+    diagnostics += read(path / "diagnostics.exp");
+  }
+  // Files that cannot be opened, read or written are tried through the program.
+  for (const auto& entry : fs::recursive_directory_iterator(tests)) {
+    const std::string suffix = entry.path().extension();
+    if (entry.is_regular_file() && (suffix == ".py" || suffix == ".cpp")) other_tests += read(entry.path());
+  }
+  for (const Verb* verb : all_verbs()) CHECK_THAT(specs, Catch::Contains("- " + std::string(verb->name()) + ":"));
+  for (const Policy* policy : all_policies())
+    for (const Action* action : policy->actions()) {
+      INFO(policy->name());
+      CHECK_THAT(specs, Catch::Contains(std::string(policy->name()) + ": " + std::string(action->name())) ||
+                            Catch::Contains("do: " + std::string(action->name())));
+    }
+  for (const CodeInfo& code : all_codes()) {
+    const std::string name(code.name);
+    if (code.exit_status == 3 || code.exit_status == 130 || code.code == Code::usage)
+      CHECK_THAT(other_tests, Catch::Contains("\"" + name + "\"") || Catch::Contains("'" + name + "'") ||
+                                  Catch::Contains("[" + name + "]"));
+    else
+      CHECK_THAT(diagnostics, Catch::Contains("[" + name + "]"));
+  }
+}
+
+}  // namespace
+}  // namespace regraft
