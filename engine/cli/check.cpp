@@ -6,17 +6,22 @@
 namespace regraft::cli {
 namespace {
 
-void check_one(const std::string& path, Diagnostics& diagnostics) {
+Diagnostics check_one(const std::string& path) {
+  Diagnostics diagnostics;
   Result<SourceTextPtr> text = read_text(path);
-  if (!text) return diagnostics.add(std::move(text).error());
+  if (!text) {
+    diagnostics.add(std::move(text).error());
+    return diagnostics;
+  }
   const std::optional<Spec> spec = parse_spec(*text, diagnostics);
-  if (!spec) return;
+  if (!spec) return diagnostics;
   CompileInputs inputs;
   const std::size_t slash = path.rfind('/');
   inputs.spec_directory = slash == std::string::npos ? "" : path.substr(0, slash);
   inputs.verbs = all_verbs();
   inputs.policies = all_policies();
   if (const auto program = compile(*spec, inputs, diagnostics)) lint(*program, *spec, diagnostics);
+  return diagnostics;
 }
 
 }  // namespace
@@ -24,9 +29,9 @@ void check_one(const std::string& path, Diagnostics& diagnostics) {
 int check(const std::vector<std::string>& specs, bool json, ColorMode color) {
   Diagnostics diagnostics;
   for (const std::string& path : specs) {
-    const std::size_t before = diagnostics.items().size();
-    check_one(path, diagnostics);
-    if (!json && diagnostics.items().size() == before) print_out(path + ": ok\n");
+    const Diagnostics found = check_one(path);
+    for (const Diagnostic& one : found.items()) diagnostics.add(one);
+    if (!json && found.items().empty()) print_out(path + ": ok\n");
   }
   if (json) print_out(to_json(diagnostics_report(diagnostics)));
   else print_diagnostics(diagnostics, color);

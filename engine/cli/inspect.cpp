@@ -63,14 +63,28 @@ std::vector<std::string_view> paths_with_tensors(const Catalog& catalog) {
   return paths;
 }
 
+// A path for the hint: the first state dict below the top and outside of optimizers; empty: none.
+std::string likely_root(const Catalog& catalog) {
+  std::vector<bool> optimizer(catalog.containers.size());
+  for (std::size_t i = 0; i < optimizer.size(); ++i) {
+    const Container& container = catalog.containers[i];
+    optimizer[i] =
+        container.optimizer || (i > 0 && optimizer[static_cast<std::size_t>(container.parent)]);
+    const bool state_dict = container.mapping && container.tensors > container.entries / 2;
+    if (state_dict && !optimizer[i] && !container.path.empty()) return container.path;
+  }
+  return {};
+}
+
 // select_root() speaks of the spec; here the remedy is an option.
 Diagnostic root_error(Diagnostic problem, const Catalog& catalog, const InspectOptions& options) {
   if (catalog.tensors.empty()) return problem;
   if (!options.root) {
     if (problem.code == Code::root_ambiguous || problem.code == Code::root_not_found) {
-      problem.hint = "choose one with --root, as in --root " +
-                     shell_word(catalog.containers[catalog.tensors[0].container].path) +
-                     "; --root '' takes all names from the top";
+      const std::string likely = likely_root(catalog);
+      problem.hint =
+          likely.empty() ? "" : "choose one with --root, as in --root " + shell_word(likely) + "; ";
+      problem.hint += "--root '' takes all names from the top";
     }
   } else if (problem.code == Code::root_not_found) {
     const std::string similar = nearest(*options.root, paths_with_tensors(catalog));
@@ -248,6 +262,9 @@ std::size_t width_of(std::string_view text) {
   }));
 }
 
+// A name as a cell of a table: one that is empty has to be seen, too.
+std::string name_cell(const std::string& name) { return name.empty() ? "''" : printable(name); }
+
 struct Column {
   std::string title;
   bool right = false;  // numbers
@@ -368,7 +385,7 @@ class TextWriter {
     for (std::size_t i = 0; i < catalog_.tensors.size(); ++i) {
       const Tensor& tensor = catalog_.tensors[i];
       const bool known = tensor.unsupported.empty();
-      rows.push_back({printable(tensor.name), known ? std::string(name(tensor.dtype)) : "-",
+      rows.push_back({name_cell(tensor.name), known ? std::string(name(tensor.dtype)) : "-",
                       known || !tensor.shape.empty() ? to_string(tensor.shape) : "-",
                       known ? grouped(nbytes(tensor)) : "-", marks(i)});
     }
@@ -382,7 +399,7 @@ class TextWriter {
       marks.push_back("unsupported: " + printable(tensor.unsupported));
     } else {
       if (const std::size_t first = contents_.sharing.tied_to(index); first != kNone) {
-        marks.push_back("tied to " + printable(catalog_.tensors[first].name));
+        marks.push_back("tied to " + name_cell(catalog_.tensors[first].name));
       } else if (std::string view = view_mark(index); !view.empty()) {
         marks.push_back(std::move(view));
       }
@@ -428,7 +445,7 @@ class TextWriter {
     std::vector<std::vector<std::string>> rows;
     std::string without;
     for (std::size_t i = 0; i < catalog_.tensors.size(); ++i) {
-      const std::string shown = printable(catalog_.tensors[i].name);
+      const std::string shown = name_cell(catalog_.tensors[i].name);
       const TensorValues& read = contents_.values[i];
       if (contents_.sharing.tied_to(i) != kNone) continue;  // the table of tensors says whose
       if (!read.absent.empty()) {

@@ -103,6 +103,7 @@ void add_apply_options(CLI::App& app, MigrateOptions& options) {
 
 int run_inspect(InspectOptions& options, ColorMode color) {
   options.color = use_color(color, 1);
+  options.cancelled = &cancelled;
   const Result<std::string> text = inspect(options);
   if (text) return print_out(*text) ? 0 : info(Code::file_write).exit_status;
   Diagnostics diagnostics;
@@ -128,6 +129,7 @@ int parse_and_run(int argc, char** argv) {
   inspect_command->add_flag("--json", inspect_options.json, "Everything as JSON");
   inspect_command->add_flag("--schema", inspect_options.schema, "A target schema: names, dtypes and shapes as YAML");
   inspect_command->add_flag("--values", inspect_options.values, "Read the tensors: norms, NaN and Inf");
+  inspect_command->add_flag("--verbose", inspect_options.verbose, "Cut no long list");
   inspect_command->add_option("--root", inspect_options.root, "The state dict inside the checkpoint; '' is the top")->type_name("PATH");
   add_word(*inspect_command, "--color", inspect_color, kColors, "Colour on a terminal; NO_COLOR is honoured");
 

@@ -161,14 +161,20 @@ int migrate(MigrateOptions options, const std::atomic<bool>& cancelled) {
     return finish(options, usage_problems);
   std::optional<yaml::Node> tree = assemble_spec(options.spec, usage_problems);
   if (!tree) return finish(options, usage_problems);
+  // What is wrong with the text does not hide what is wrong with its meaning.
+  if (usage_problems.has_errors()) options.request.until = std::min(options.request.until, Stage::program);
   options.request.spec = std::move(*tree);
   options.request.spec_path = options.spec.path;
 
   ProgressPrinter progress(options.progress);
   options.request.execute.cancelled = &cancelled;
   options.request.execute.progress = [&](const Progress& at) { progress.update(at); };
-  const std::unique_ptr<Run> result = run(options.request);
-  Run& run = *result;
+  // Not freed: the process ends here, and a hundred thousand names take a tenth of a run to take apart.
+  Run& run = *regraft::run(options.request).release();
+  if (usage_problems.has_errors()) {
+    for (const Diagnostic& one : run.diagnostics.items()) usage_problems.add(one);
+    return finish(options, usage_problems);
+  }
 
   if (run.program && !options.write_spec.empty())
     if (Status written = write_file(options.write_spec, yaml::write(options.request.spec)); !written)

@@ -41,7 +41,6 @@ std::optional<yaml::Node> option(const std::string& name, const std::string& tex
 }  // namespace
 
 std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& diagnostics) {
-  const std::size_t before = diagnostics.error_count();
   const auto source = std::make_shared<const SourceText>(SourceText{"command line", ""});
   std::optional<yaml::Node> tree;
   if (!input.path.empty()) {
@@ -65,7 +64,6 @@ std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& dia
       yaml::Node& policies = member(*tree, "policy", yaml::Node::Kind::mapping, source);
       if (policies.is_mapping()) member(policies, name, yaml::Node::Kind::null, source) = std::move(*value);
     }
-  if (diagnostics.error_count() != before) return std::nullopt;
   return tree;
 }
 

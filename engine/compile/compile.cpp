@@ -37,7 +37,6 @@ OutputOptions compile_output(const Spec& spec, Diagnostics& diagnostics) {
 
 std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
                                Diagnostics& diagnostics) {
-  const std::size_t before = diagnostics.error_count();
   Program program;
   program.name = spec.name;
   program.revision = spec.revision;
@@ -56,7 +55,7 @@ std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
   for (const auto& [name, variable] : program.variables)
     if (std::find(used.begin(), used.end(), name) == used.end())
       program.unused_variables.push_back(name);
-  if (diagnostics.error_count() != before) return std::nullopt;
+  if (diagnostics.has_errors()) return std::nullopt;
   return program;
 }
 

@@ -99,7 +99,7 @@ struct CompileInputs {
   std::span<const Policy* const> policies;
 };
 
-// Reports every mistake; empty on any error.
+// Reports every mistake; empty when there is any error, also one that was found before.
 std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
                                Diagnostics& diagnostics);
 

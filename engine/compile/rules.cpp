@@ -147,7 +147,7 @@ class RuleCompiler {
     } else if (node.is_scalar()) {
       const Scope scope{.variables = &variables_};
       const auto expression =
-          Expression::parse(node.text, yaml::text_location(node), scope, diagnostics_);
+          Expression::parse(node.text, node.where, scope, diagnostics_);
       if (!expression) return std::nullopt;
       used_.insert(used_.end(), expression->variables().begin(), expression->variables().end());
       for (const std::string& name : expression->variables())
@@ -208,7 +208,7 @@ class RuleCompiler {
                   "for instance `when: '\\1 < 12'`");
     for (const RuleEntry& entry : rule.entries) {
       const Scope scope{.variables = &variables_, .pattern = &entry.pattern, .part_index = false};
-      auto expression = Expression::parse(node.text, yaml::text_location(node), scope, diagnostics_);
+      auto expression = Expression::parse(node.text, node.where, scope, diagnostics_);
       if (!expression) return;  // the same text would fail the same way for each entry
       used_.insert(used_.end(), expression->variables().begin(), expression->variables().end());
       rule.when.push_back(std::move(expression));

@@ -203,7 +203,7 @@ class Run {
     if (input < checkpoints_.size() && checkpoints_[input]->reader) {
       return checkpoints_[input]->reader.get();
     }
-    return fault("the schedule reads from input " + std::to_string(input) + ", which has no values");
+    return fault("the schedule reads input " + std::to_string(input) + ", which has no values");
   }
   [[nodiscard]] Diagnostic fault(const std::string& what) const {
     return error(Code::file_write, file_location(path_), "internal fault: " + what,
@@ -250,7 +250,9 @@ class Run {
   // tensors_[first_tensor_[i]] .. tensors_[first_tensor_[i + 1]] are views of storage i.
   void group_by_storage() {
     first_tensor_.assign(schedule_.storages.size() + 1, 0);
-    for (const ScheduledTensor& tensor : schedule_.tensors) ++first_tensor_[tensor.tensor.storage + 1];
+    for (const ScheduledTensor& tensor : schedule_.tensors) {
+      ++first_tensor_[tensor.tensor.storage + 1];
+    }
     for (std::size_t i = 1; i < first_tensor_.size(); ++i) first_tensor_[i] += first_tensor_[i - 1];
     tensors_.resize(schedule_.tensors.size());
     std::vector<std::uint32_t> next(first_tensor_.begin(), first_tensor_.end() - 1);
@@ -305,7 +307,8 @@ class Run {
       if (!source->direct(range->storage)) known.reset();
     }
     const bool reused = storage.checksum == Checksum::reuse && known && !options_.verify;
-    const bool with_crc = (storage.checksum != Checksum::none && !reused) || (known && options_.verify);
+    const bool with_crc =
+        (storage.checksum != Checksum::none && !reused) || (known && options_.verify);
     stream.begin(schedule_.layout.storage_offsets[index], segments_, with_crc);
     if (range) {
       if (range->length > 0) {
@@ -364,7 +367,8 @@ class Run {
     const std::span<std::byte> values = values_.take(storage.nbytes);
     REGRAFT_CHECK(options_.evaluator->evaluate(expr, load, values));
     for (std::size_t at = 0; at < values.size(); at += kCopyBlock) {
-      REGRAFT_CHECK(stream.take(values.subspan(at, std::min<std::size_t>(kCopyBlock, values.size() - at))));
+      const std::size_t count = std::min<std::size_t>(kCopyBlock, values.size() - at);
+      REGRAFT_CHECK(stream.take(values.subspan(at, count)));
     }
     return Done{};
   }
@@ -379,7 +383,7 @@ class Run {
                  "the file is damaged: get it again; --no-verify carries its bytes as they are");
   }
 
-  // Tensors that are not bytes in a row of a storage that was copied whole: read again, in their order.
+  // Tensors that are not bytes in a row of a storage that was copied whole are read again.
   Status digest_rest() {
     using Key = std::tuple<std::uint32_t, std::uint32_t, DType, std::int64_t, Shape, Shape>;
     std::map<Key, std::uint32_t> known;
@@ -498,7 +502,7 @@ class Run {
   std::vector<std::uint32_t> first_tensor_, tensors_;        // group_by_storage()
   std::vector<Segment> segments_;                            // of the storage that is being written
   std::vector<std::pair<std::uint32_t, std::uint32_t>> same_;  // tensors with another's bytes
-  std::vector<std::uint32_t> later_;                         // tensors whose digests are still to come
+  std::vector<std::uint32_t> later_;                         // tensors: digests still to come
 };
 
 }  // namespace

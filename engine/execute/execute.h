@@ -1,5 +1,6 @@
-// Executes a schedule: reads ranges of the inputs, writes the output by position, publishes it by one
-// rename. All or nothing (law 2): on any error the part file is gone and an existing output untouched.
+// Executes a schedule: reads ranges of the inputs, writes the output by position, publishes it by
+// one rename. All or nothing (law 2): on any error the part file is gone and an existing output
+// untouched.
 #pragma once
 
 #include <atomic>
@@ -38,7 +39,7 @@ struct Executed {
   std::vector<std::string> tensor_digests;  // by Schedule::tensors
   std::string output_digest;                // of the table name|dtype|shape|digest
   std::vector<std::vector<std::string>> input_digests;  // by input, by tensor; empty: not read
-  std::vector<std::string> input_table_digests;         // by input: table of the tensors that were read
+  std::vector<std::string> input_table_digests;  // by input: table of the tensors that were read
 };
 
 // `checkpoints`: by input index, with the catalogs that were planned with (below their roots). The
@@ -47,8 +48,8 @@ Result<Executed> execute(const Schedule& schedule, const Plan& plan,
                          const std::vector<const Checkpoint*>& checkpoints, const std::string& path,
                          const ExecuteOptions& options);
 
-// What can be said before planning: OUT exists without --force, is a folder or a symbolic link, is an
-// input, has no folder, or has a name that is too long.
+// What can be said before planning: OUT exists without --force, is a folder or a symbolic link, is
+// an input, has no folder, or has a name that is too long.
 Status check_output(const std::string& path, const std::vector<const Checkpoint*>& checkpoints,
                     bool force);
 

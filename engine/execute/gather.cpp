@@ -33,9 +33,11 @@ class Boxes {
   Status run() { return walk(0, 0, 0); }
 
  private:
-  // `from`, `to`: byte offsets of the first element. `visit` gets the box, what it spans, its bytes.
+  // `from`, `to`: byte offsets of the first element. visit(box, from, to, bytes spanned, bytes).
   Status walk(std::size_t k, std::uint64_t from, std::uint64_t to) {
-    if (k == dims_.size()) return visit_(std::span<const GatherDim>(), from, to, spans_[k], bytes_[k]);
+    if (k == dims_.size()) {
+      return visit_(std::span<const GatherDim>(), from, to, spans_[k], bytes_[k]);
+    }
     const GatherDim dim = dims_[k];
     const std::uint64_t rows = rows_within_limits(k);
     if (rows == 0) {
@@ -109,7 +111,8 @@ Status Gatherer::read(const StorageReader& reader, std::uint32_t storage, std::u
                       std::span<std::byte> out, ByteSink& sink) {
   while (!out.empty()) {
     REGRAFT_CHECK(sink.proceed());
-    const std::span<std::byte> block = out.first(std::min<std::uint64_t>(out.size(), kGatherWindow));
+    const auto count = std::min<std::uint64_t>(out.size(), kGatherWindow);
+    const std::span<std::byte> block = out.first(count);
     REGRAFT_CHECK(reader.read(storage, offset, block));
     out = out.subspan(block.size());
     offset += block.size();

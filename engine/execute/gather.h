@@ -1,4 +1,4 @@
-// Reads views of storages in row-major order, in memory that schedule/gather_way.h knows in advance.
+// Reads views of storages in row-major order, in the memory that schedule/gather_way.h foretells.
 #pragma once
 
 #include <cstdint>

@@ -19,9 +19,11 @@
 namespace regraft {
 namespace {
 
-// Another process may remove the part file that was just opened, so locking is tried again; each time
-// somebody else has come further.
+// Another process may remove the part file that was just opened, so locking is tried again; each
+// time somebody else has come further.
 constexpr int kAttempts = 100;
+constexpr std::string_view kInTheWay =
+    "something else stands where the output is written; look at it and move it";
 
 // A call that a signal may interrupt.
 template <typename Call>
@@ -107,8 +109,8 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
       return error(Code::file_write, file_location(path_.whole),
                    "cannot open " + quoted(path_.part()) + ": " + reason(errno),
                    errno == ELOOP || errno == EISDIR || errno == EACCES
-                       ? "something else stands where the output is written; look at it and move it"
-                       : "");
+                       ? std::string(kInTheWay)
+                       : std::string());
     }
     struct stat status {};
     const int file = std::exchange(fd_, -1);  // not ours to remove, until it is locked
@@ -116,19 +118,22 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
       ::close(file);
       return diagnostic;
     };
-    if (::fstat(file, &status) != 0) return closed(failed("cannot stat " + quoted(path_.part()), errno));
+    if (::fstat(file, &status) != 0) {
+      return closed(failed("cannot stat " + quoted(path_.part()), errno));
+    }
     if (!S_ISREG(status.st_mode)) {
       return closed(error(Code::file_write, file_location(path_.whole),
                           quoted(path_.part()) + " is not a regular file",
-                          "something else stands where the output is written; look at it and move it"));
+                          std::string(kInTheWay)));
     }
     for (const Checkpoint* checkpoint : checkpoints) {
       if (checkpoint == nullptr || checkpoint->reader == nullptr) continue;
       const InputFile& input = checkpoint->reader->file();
       if (input.device() != status.st_dev || input.inode() != status.st_ino) continue;
       return closed(error(Code::file_is_input, file_location(path_.whole),
-                          "the input " + quoted(input.path()) + " has the name under which the output "
-                          "is written", "rename the input, or choose another output"));
+                          "the input " + quoted(input.path()) +
+                              " has the name under which the output is written",
+                          "rename the input, or choose another output"));
     }
     if (uninterrupted([&] { return ::flock(file, LOCK_EX | LOCK_NB); }) != 0) {
       if (errno == EWOULDBLOCK) {
@@ -259,8 +264,8 @@ Status OutputFile::rename_to_new() {
   if (!unsupported(errno)) return failed("cannot rename the complete file to its name", errno);
   // Some network and FUSE file systems have plain rename only. A hard link never replaces either.
   if (::linkat(folder_, part.c_str(), folder_, path_.name.c_str(), 0) == 0) {
-    if (::unlinkat(folder_, part.c_str(), 0) != 0) return failed("cannot remove the part file", errno);
-    return Done{};
+    if (::unlinkat(folder_, part.c_str(), 0) == 0) return Done{};
+    return failed("cannot remove the part file", errno);
   }
   if (errno == EEXIST) return exists();
   if (!unsupported(errno) && errno != EPERM && errno != EMLINK) {

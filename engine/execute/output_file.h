@@ -1,4 +1,4 @@
-// The output as it is being written: a part file beside it, held by a lock, published by one rename.
+// The output while it is written: a part file beside it, held by a lock, published by one rename.
 #pragma once
 
 #include <cstdint>

@@ -107,7 +107,8 @@ Result<OutputPath> output_path(const std::string& path) {
   result.folder = slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
   result.name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (result.name.empty() || result.name == "." || result.name == "..") {
-    return refusal(Code::file_write, result, "the output is to be a file, and this is a folder's path",
+    return refusal(Code::file_write, result,
+                   "the output is to be a file, and this is a folder's path",
                    "add the name of a file");
   }
   return result;

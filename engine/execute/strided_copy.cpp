@@ -23,7 +23,7 @@ void copy_line(std::byte* to, const std::byte* from, std::uint64_t count, std::u
   }
 }
 
-using LineCopy = void (*)(std::byte*, const std::byte*, std::uint64_t, std::uint64_t, std::uint64_t);
+using LineCopy = decltype(&copy_line<1>);
 
 LineCopy line_copy(std::uint64_t itemsize) {
   switch (itemsize) {
@@ -75,8 +75,8 @@ class Plane {
       for (std::uint64_t column = 0; column < inner_.size; column += kTile) {
         const std::uint64_t columns = std::min(kTile, inner_.size - column);
         for (std::uint64_t i = row; i < row + rows; ++i) {
-          line(to + i * other_.to + column * inner_.to, from + i * other_.from + column * inner_.from,
-               columns);
+          line(to + i * other_.to + column * inner_.to,
+               from + i * other_.from + column * inner_.from, columns);
         }
       }
     }

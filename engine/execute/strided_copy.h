@@ -9,8 +9,8 @@
 
 namespace regraft {
 
-// Copies the box `dims` of elements of 1, 2, 4, 8 or 16 bytes. Empty `dims` are one element. No `to`
-// stride is 0, and both strides may be unaligned.
+// Copies the box `dims` of elements of 1, 2, 4, 8 or 16 bytes. Empty `dims` are one element. No
+// `to` stride is 0; neither side needs to be aligned.
 void strided_copy(std::byte* to, const std::byte* from, std::span<const GatherDim> dims,
                   std::uint64_t itemsize);
 

@@ -55,6 +55,9 @@ class Mover {
     for (const std::size_t i : parents_first()) {
       if (!has_tensors_[i]) follow_parent(i);
     }
+    // The root of a state dict is its root still when every module below it has a new name.
+    if (const auto root = index_.find(""); root != index_.end() && places_[root->second].empty())
+      places_[root->second].insert("");
     for (std::size_t i = 0; i < entries_.size(); ++i)
       for (const std::string& place : places_[i]) put(entries_[i], place);
     from_target();

@@ -44,11 +44,7 @@ class Flow {
 
   Names run() {
     start();
-    for (std::uint32_t rule = 0; rule < program_.rules.size() && names_.complete; ++rule) {
-      const std::size_t before = diagnostics_.error_count();
-      run_rule(rule);
-      names_.complete = diagnostics_.error_count() == before;
-    }
+    for (std::uint32_t rule = 0; rule < program_.rules.size() && names_.complete; ++rule) run_rule(rule);
     for (std::uint32_t at = first_; at != kNone; at = items_[at].next)
       names_.results.push_back({std::move(items_[at].name), std::move(items_[at].expr), items_[at].step});
     return std::move(names_);
@@ -143,15 +139,21 @@ class Flow {
                                                               .pattern = &pattern,
                                                               .found = &*found,
                                                               .part_index = std::nullopt});
-      if (!holds) diagnostics_.add(for_tensor(holds.error(), item.name));
+      if (!holds) fail(for_tensor(holds.error(), item.name));
       if (!holds || !*holds) return std::nullopt;
     }
     return Match{item.name, &item.expr, one.entry, &pattern, std::move(*found)};
   }
 
+  // The names are not what the spec means: rules that follow would only report the consequences.
+  void fail(Diagnostic problem) {
+    diagnostics_.add(std::move(problem));
+    names_.complete = false;
+  }
+
   void check_count(const Rule& rule, std::size_t matches) {
     if (rule.verb->drops_the_rest() && matches == 0) {
-      diagnostics_.add(error(Code::keeps_nothing, rule.where,
+      fail(error(Code::keeps_nothing, rule.where,
                              "`" + std::string(rule.verb->name()) + "` matches no name, so nothing would be left",
                              "`regraft inspect --keys` lists the names of a checkpoint"));
     } else if (rule.count && !rule.count->holds(matches)) {
@@ -181,7 +183,7 @@ class Flow {
              const std::vector<Match>& matches) {
     for (Diagnostic& problem : effect.errors) {
       if (!problem.where.known()) problem.where = program_.rules[rule].where;
-      diagnostics_.add(std::move(problem));
+      fail(std::move(problem));
     }
     // All names that go, go before any result is put: swaps work.
     std::vector<bool> consumed(matched.size(), false), put_again(matched.size(), false);
@@ -236,7 +238,7 @@ class Flow {
                                  "drop one of them first, or give it another name");
       problem.notes.push_back(history(there->second));
       problem.notes.push_back(history(item));
-      diagnostics_.add(std::move(problem));
+      fail(std::move(problem));
     }
   }
 

@@ -29,9 +29,9 @@ Plan make_plan(const Program& program, const Inputs& inputs, Diagnostics& diagno
   count_totals(inputs, plan);
   if (plan.complete) {
     check_promises(program, inputs, plan, diagnostics);
+    warn_unused(program, plan, diagnostics);
     plan.suggestions = suggest(inputs, plan);
   }
-  warn_unused(program, plan, diagnostics);
   return plan;
 }
 

@@ -31,12 +31,13 @@ std::string escape(std::string_view literal) {
 }
 
 // What differs between two names, widened to whole dotted components.
-Suggestion difference(std::string_view from, std::string_view to) {
+// Names that share neither their beginning nor their end are no likely pair.
+std::optional<Suggestion> difference(std::string_view from, std::string_view to) {
   // A whole prefix less or more.
   if (from.size() > to.size() && from.ends_with(to) && from[from.size() - to.size() - 1] == '.')
-    return {"^" + escape(from.substr(0, from.size() - to.size())), "", 0};
+    return Suggestion{"^" + escape(from.substr(0, from.size() - to.size())), "", 0};
   if (to.size() > from.size() && to.ends_with(from) && to[to.size() - from.size() - 1] == '.')
-    return {"^", std::string(to.substr(0, to.size() - from.size())), 0};
+    return Suggestion{"^", std::string(to.substr(0, to.size() - from.size())), 0};
   std::size_t begin = 0;
   while (begin < std::min(from.size(), to.size()) && from[begin] == to[begin]) ++begin;
   while (begin > 0 && from[begin - 1] != '.') --begin;
@@ -45,6 +46,7 @@ Suggestion difference(std::string_view from, std::string_view to) {
          from[from.size() - 1 - tail] == to[to.size() - 1 - tail])
     ++tail;
   while (tail > 0 && from[from.size() - tail] != '.') --tail;
+  if (begin == 0 && tail == 0) return std::nullopt;
   const std::string_view old_part = from.substr(begin, from.size() - begin - tail);
   const std::string_view new_part = to.substr(begin, to.size() - begin - tail);
   // The dot before the part belongs to the pattern, so that `.a` does not match `.ba`.
@@ -107,9 +109,10 @@ class Suggester {
     }
     std::optional<Suggestion> best;
     for (const std::string_view candidate : candidates) {
-      Suggestion suggestion = difference(result.name, candidate);
-      suggestion.tensors = reach(suggestion, nullptr);
-      if (suggestion.tensors > (best ? best->tensors : 0)) best = std::move(suggestion);
+      std::optional<Suggestion> suggestion = difference(result.name, candidate);
+      if (!suggestion) continue;
+      suggestion->tensors = reach(*suggestion, nullptr);
+      if (suggestion->tensors > (best ? best->tensors : 0)) best = std::move(suggestion);
     }
     return best;
   }

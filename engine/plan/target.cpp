@@ -80,7 +80,7 @@ class Matcher {
       if (tensor.unsupported.empty()) continue;
       planned.detail = "it is " + tensor.unsupported;
       violations_.add(Code::cannot_carry, {}, planned.name, planned.detail,
-                      "leave it out with a rule, for instance `- drop: {exact: " + tensor.name + "}`");
+                      "leave it out with a rule, for instance `- drop: {exact: " + quoted(tensor.name) + "}`");
       return;
     }
     planned.decision = moves_only(*expr) ? Decision::loaded : Decision::transformed;

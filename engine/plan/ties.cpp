@@ -16,6 +16,14 @@ ViewKey key_of(std::uint32_t input, const Tensor& tensor) {
 
 void mark_untied(const Inputs& inputs, Plan& plan) {
   const std::vector<const Catalog*> all = inputs.all();
+  // Most storages have one name, which is tied to nothing.
+  std::vector<std::vector<std::uint32_t>> names(all.size());
+  for (std::size_t input = 0; input < all.size(); ++input) names[input].resize(all[input]->storages.size());
+  for (const PlannedTensor& planned : plan.tensors)
+    if (planned.expr)
+      for (const Load& load : loads_of(*planned.expr))
+        if (const Tensor& tensor = tensor_of(load, inputs); tensor.unsupported.empty())
+          ++names[load.input][tensor.storage];
   // Where each output's values come from before any change: names that begin as one view were tied.
   std::map<ViewKey, std::vector<PlannedTensor*>> origins;
   for (PlannedTensor& planned : plan.tensors) {
@@ -23,7 +31,8 @@ void mark_untied(const Inputs& inputs, Plan& plan) {
     const std::vector<Load> loads = loads_of(*planned.expr);
     if (loads.size() != 1) continue;
     const Tensor& tensor = tensor_of(loads.front(), inputs);
-    if (tensor.unsupported.empty()) origins[key_of(loads.front().input, tensor)].push_back(&planned);
+    if (tensor.unsupported.empty() && names[loads.front().input][tensor.storage] > 1)
+      origins[key_of(loads.front().input, tensor)].push_back(&planned);
   }
   for (auto& [origin, members] : origins) {
     if (members.size() < 2) continue;

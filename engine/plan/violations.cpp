@@ -1,6 +1,25 @@
 #include "plan/target.h"
 
 namespace regraft {
+namespace {
+
+// "2 tensors have another shape than the target".
+std::string observation(Code code, std::size_t count) {
+  const bool one = count == 1;
+  const std::string tensors = std::to_string(count) + (one ? " tensor" : " tensors");
+  switch (code) {
+    case Code::missing_tensor: return "nothing reaches " + tensors + " of the target";
+    case Code::unexpected_tensor: return "the target does not have " + tensors + " of the result";
+    case Code::shape_mismatch: return tensors + (one ? " has" : " have") + " another shape than the target";
+    case Code::dtype_mismatch: return tensors + (one ? " has" : " have") + " another dtype than the target";
+    case Code::extras_present: return "the checkpoint holds " + std::to_string(count) + " values beside the tensors";
+    case Code::tie_conflict: return "different tensors reach names that are tied in the target, " + tensors;
+    case Code::cannot_carry: return tensors + " of the result cannot be carried";
+    default: return tensors + (one ? " does" : " do") + " not fit";
+  }
+}
+
+}  // namespace
 
 void Violations::add(Code code, const Location& where, std::string name, std::string detail,
                      std::string hint) {
@@ -19,8 +38,7 @@ void Violations::report(const Program& program, Diagnostics& diagnostics) {
   constexpr std::size_t kShown = 8;  // the report has them all
   for (Group& group : groups_) {
     const std::size_t count = group.names.size();
-    std::string message = std::string(info(group.code).name) + ": " + std::to_string(count) +
-                          (count == 1 ? " tensor: " : " tensors: ");
+    std::string message = observation(group.code, count) + ": ";
     for (std::size_t i = 0; i < std::min(count, kShown); ++i)
       message += (i ? ", " : "") + group.names[i];
     if (count > kShown) message += " and " + std::to_string(count - kShown) + " more";

@@ -205,8 +205,7 @@ class Page {
     return out;
   }
 
-  // By hand: a page has as many rows as a checkpoint has tensors, and a template takes ten times as
-  // long.
+  // Not a template: there are as many rows as tensors, and a template copies every cell.
   static std::string row(const Json& entry) {
     std::string rules;
     if (entry.contains("rules")) {

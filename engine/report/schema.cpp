@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kDraft = "http://json-schema.org/draft-07/schema#";
 
-Json ref(std::string_view definition) {
+// Not `ref`: a std::string would find std::ref.
+Json refer(std::string_view definition) {
   return {{"$ref", "#/definitions/" + std::string(definition)}};
 }
 
@@ -105,11 +106,11 @@ Json param_schema(const Param& param, const std::string& description) {
   const auto schema = [&]() -> Json {
     switch (param.type) {
       case ParamType::patterns:
-        return ref("patterns");
+        return refer("patterns");
       case ParamType::patterns_or_table:
-        return ref("patterns_or_table");
+        return refer("patterns_or_table");
       case ParamType::text_template:
-        return ref("text");
+        return refer("text");
       case ParamType::boolean:
         return type("boolean");
       case ParamType::word: {
@@ -133,23 +134,23 @@ void add_params(std::span<const Param> params, Json& members, Json& required) {
 
 Json rule_properties() {
   const std::vector<KeyType> where = {
-      {"ndim", ref("number")},
-      {"dtype", ref("dtype")},
-      {"shape", array_of({{"anyOf", Json::array({ref("number"), type("null")})}})},
+      {"ndim", refer("number")},
+      {"dtype", refer("dtype")},
+      {"shape", array_of({{"anyOf", Json::array({refer("number"), type("null")})}})},
   };
   return properties(
       rule_keys(),
       {
-          {"unless", ref("patterns")},
+          {"unless", refer("patterns")},
           {"where",
            {{"type", "object"},
             {"properties", properties(where_keys(), where)},
             {"additionalProperties", false}}},
-          {"when", ref("text")},
+          {"when", refer("text")},
           {"count",
            {{"anyOf", Json::array({natural(), matching("^ *(>=|<=|==|!=|>|<)? *[0-9]+ *$")})}}},
-          {"id", ref("text")},
-          {"note", ref("text")},
+          {"id", refer("text")},
+          {"note", refer("text")},
       });
 }
 
@@ -169,7 +170,7 @@ Json rule(const Verb& verb) {
               {"properties", std::move(members)},
               {"additionalProperties", false}};
   if (verb.operand() == ParamType::patterns_or_table && has_to) {
-    out["if"] = {{"properties", {{name, ref("patterns")}}}};
+    out["if"] = {{"properties", {{name, refer("patterns")}}}};
     out["then"] = {{"required", {"to"}}};
     out["else"] = {{"properties", {{"to", false}}}};
   }
@@ -183,7 +184,7 @@ Json policy(const Policy& policy) {
     words.push_back(action->name());
     doc += "\n- `" + std::string(action->name()) + "`: " + std::string(action->doc());
     Json members =
-        properties(case_keys(), {{"match", ref("patterns")}, {"unless", ref("patterns")}});
+        properties(case_keys(), {{"match", refer("patterns")}, {"unless", refer("patterns")}});
     members["do"] = {{"description", action->doc()}, {"enum", Json::array({action->name()})}};
     Json required = Json::array({"do"});
     add_params(action->params(), members, required);
@@ -199,12 +200,13 @@ Json policy(const Policy& policy) {
 }
 
 Json spec_definitions() {
-  const Json list_of_patterns = {{"type", "array"},
-                                 {"minItems", 1},
-                                 {"items", {{"anyOf", Json::array({ref("text"), ref("exact")})}}}};
-  Json list_of_names = array_of(ref("text"));
+  const Json list_of_patterns = {
+      {"type", "array"},
+      {"minItems", 1},
+      {"items", {{"anyOf", Json::array({refer("text"), refer("exact")})}}}};
+  Json list_of_names = array_of(refer("text"));
   list_of_names["minItems"] = 1;
-  Json table = mapping_to(ref("text"));
+  Json table = mapping_to(refer("text"));
   table["minProperties"] = 1;
   const auto exact = [](std::string_view description, Json value) {
     return Json{{"description", description},
@@ -221,23 +223,23 @@ Json spec_definitions() {
                    {"anyOf", Json::array({natural(), type("string")})}};
   out["dtype"] = dtype_in_yaml();
   out["exact"] = exact("Literal names in place of a pattern.",
-                       {{"anyOf", Json::array({ref("text"), list_of_names})}});
+                       {{"anyOf", Json::array({refer("text"), list_of_names})}});
   out["patterns"] = {{"description",
                       "A regular expression (RE2) that is found anywhere in the name, a list of "
                       "them, or literal names."},
-                     {"anyOf", Json::array({ref("text"), list_of_patterns, ref("exact")})}};
+                     {"anyOf", Json::array({refer("text"), list_of_patterns, refer("exact")})}};
   out["patterns_or_table"] = {
       {"description", "Patterns, or a table: pattern to new text, the first that is found."},
-      {"anyOf", Json::array({ref("text"), list_of_patterns, ref("exact"),
+      {"anyOf", Json::array({refer("text"), list_of_patterns, refer("exact"),
                              exact("Literal names and their new names.", table), table})}};
   out["value"] = {{"description", "An integer, float, text, list or map."},
-                  {"anyOf", Json::array({type("number"), type("string"), array_of(ref("value")),
-                                         mapping_to(ref("value"))})}};
+                  {"anyOf", Json::array({type("number"), type("string"), array_of(refer("value")),
+                                         mapping_to(refer("value"))})}};
   out["from"] = object(
       {{"from",
-        described("A JSON file beside the source; with `./` beside the spec.", ref("text"))},
-       {"key", described("The dotted path of the value inside it.", ref("text"))},
-       {"default", described("The value when the file or the key is not there.", ref("value"))}},
+        described("A JSON file beside the source; with `./` beside the spec.", refer("text"))},
+       {"key", described("The dotted path of the value inside it.", refer("text"))},
+       {"default", described("The value when the file or the key is not there.", refer("value"))}},
       {"default"});
   return out;
 }
@@ -249,8 +251,8 @@ Json vars_schema() {
        {{"pattern", "^[A-Za-z_][A-Za-z0-9_]*$"}, {"not", {{"enum", {"and", "or", "not", "get"}}}}}},
       {"additionalProperties",
        {{"if", {{"type", "object"}, {"required", {"from"}}}},
-        {"then", ref("from")},
-        {"else", ref("value")}}}};
+        {"then", refer("from")},
+        {"else", refer("value")}}}};
 }
 
 Json expect_schema() {
@@ -258,7 +260,7 @@ Json expect_schema() {
                                 {"unused_rules", {{"enum", {"error"}}}}};
   // All others promise names; an empty list promises that there is none.
   const Json names = {
-      {"anyOf", Json::array({ref("patterns"), {{"type", "array"}, {"maxItems", 0}}})}};
+      {"anyOf", Json::array({refer("patterns"), {{"type", "array"}, {"maxItems", 0}}})}};
   for (const Key& key : expect_keys())
     if (key.name != "loaded" && key.name != "unused_rules") types.push_back({key.name, names});
   return section(properties(expect_keys(), types));
@@ -272,26 +274,26 @@ std::string spec_schema(std::span<const Policy* const> policies) {
   for (const Verb* verb : all_verbs()) {
     const std::string name = "rule_" + std::string(verb->name());
     definitions[name] = rule(*verb);
-    rules.push_back(ref(name));
+    rules.push_back(refer(name));
   }
   Json policy_members = Json::object();
   for (const Policy* one : policies) policy_members[std::string(one->name())] = policy(*one);
-  Json paths = array_of(ref("text"));
+  Json paths = array_of(refer("text"));
   paths["minItems"] = 1;
   const std::vector<KeyType> source = {
-      {"root", {{"anyOf", Json::array({ref("text"), paths})}}},
-      {"require", nullable(ref("patterns"))},
+      {"root", {{"anyOf", Json::array({refer("text"), paths})}}},
+      {"require", nullable(refer("patterns"))},
   };
   const std::vector<KeyType> output = {
-      {"metadata", mapping_to(ref("text"))},
+      {"metadata", mapping_to(refer("text"))},
       {"ties", {{"enum", {"duplicate", "first", "error"}}, {"default", "duplicate"}}},
   };
   const std::vector<KeyType> top = {
       {"regraft", {{"const", kLanguageVersion}}},
-      {"name", ref("text")},
-      {"description", ref("text")},
-      {"revision", ref("text")},
-      {"revises", ref("text")},
+      {"name", refer("text")},
+      {"description", refer("text")},
+      {"revision", refer("text")},
+      {"revises", refer("text")},
       {"vars", vars_schema()},
       {"source", section(properties(source_keys(), source))},
       {"rules", {{"type", {"array", "null"}}, {"items", {{"oneOf", std::move(rules)}}}}},
@@ -337,8 +339,8 @@ template <typename Enum>
 Json tallies(std::size_t count, std::string_view all, std::string_view all_doc) {
   Json members = Json::object();
   for (std::size_t i = 0; i < count; ++i)
-    members[std::string(name(static_cast<Enum>(i)))] = ref("tally");
-  members[std::string(all)] = described(all_doc, ref("tally"));
+    members[std::string(name(static_cast<Enum>(i)))] = refer("tally");
+  members[std::string(all)] = described(all_doc, refer("tally"));
   return object(std::move(members));
 }
 
@@ -381,7 +383,7 @@ Json report_definitions() {
        {"metadata_digest", described("SHA-256 of all bytes that are not tensor data.",
                                      nullable(matching("^([0-9a-f]{2})+$")))},
        {"digest",
-        described("Of the table of the tensors that were read.", nullable(ref("digest")))}});
+        described("Of the table of the tensors that were read.", nullable(refer("digest")))}});
   out["step"] = object({{"rule", described("The rule's place in the spec, from 1.", positive())},
                         {"entry", described("Which of the rule's entries, from 1.", positive())},
                         {"id", nullable(text)},
@@ -395,37 +397,37 @@ Json report_definitions() {
        {"status", words<Decision>(kDecisions)},
        {"sources", described("The source tensors that reached the name, also where it was skipped.",
                              array_of(text))},
-       {"source_shape", described("Of the first source.", nullable(ref("shape")))},
-       {"source_dtype", nullable(ref("dtype"))},
-       {"shape", described("As written; null: not in the output.", nullable(ref("shape")))},
-       {"dtype", nullable(ref("dtype"))},
+       {"source_shape", described("Of the first source.", nullable(refer("shape")))},
+       {"source_dtype", nullable(refer("dtype"))},
+       {"shape", described("As written; null: not in the output.", nullable(refer("shape")))},
+       {"dtype", nullable(refer("dtype"))},
        {"target_shape",
-        described("Null: not in the target, or no target.", nullable(ref("shape")))},
-       {"target_dtype", nullable(ref("dtype"))},
-       {"rules", described("From the source to this name.", array_of(ref("step")))},
-       {"policy", ref("policy")},
+        described("Null: not in the target, or no target.", nullable(refer("shape")))},
+       {"target_dtype", nullable(refer("dtype"))},
+       {"rules", described("From the source to this name.", array_of(refer("step")))},
+       {"policy", refer("policy")},
        {"detail", text},
        {"tied_to",
         described("Loaded with this name, which it is tied to in the target.", nullable(text))},
        {"untied", described("It was tied, and stands alone now.", type("boolean"))},
-       {"digest", nullable(ref("digest"))}},
+       {"digest", nullable(refer("digest"))}},
       {"name_bytes"});
   out["unexpected"] = object({{"name", name_schema()},
                               {"name_bytes", name_bytes_schema()},
                               {"sources", array_of(text)},
-                              {"shape", ref("shape")},
-                              {"dtype", ref("dtype")},
-                              {"policy", ref("policy")}},
+                              {"shape", refer("shape")},
+                              {"dtype", refer("dtype")},
+                              {"policy", refer("policy")}},
                              {"name_bytes"});
   out["source"] = object({{"input", described("Index into `inputs`, from 0.", natural())},
                           {"name", name_schema()},
                           {"name_bytes", name_bytes_schema()},
-                          {"shape", ref("shape")},
-                          {"dtype", ref("dtype")},
+                          {"shape", refer("shape")},
+                          {"dtype", refer("dtype")},
                           {"disposition", words<Disposition>(kDispositions)},
                           {"rule", described("That dropped it, from 1.", nullable(positive()))},
                           {"line", described("Of that rule.", nullable(positive()))},
-                          {"policy", ref("policy")}},
+                          {"policy", refer("policy")}},
                          {"name_bytes"});
   out["rule"] =
       object({{"rule", positive()},
@@ -451,7 +453,7 @@ Json report_body() {
        {"format", nullable(text)},
        {"written", type("boolean")},
        {"bytes", nullable(natural())},
-       {"digest", described("Of the table name|dtype|shape|digest.", nullable(ref("digest")))},
+       {"digest", described("Of the table name|dtype|shape|digest.", nullable(refer("digest")))},
        {"digest_kind", {{"enum", std::move(kinds)}}}});
   return object(
       {{"regraft_report", described("The version of this document.", {{"const", 1}})},
@@ -466,7 +468,7 @@ Json report_body() {
                         {"revises", nullable(text)},
                         {"fingerprint", nullable(matching("^[0-9a-f]{64}$"))},
                         {"vars", described("Their values in this run.", type("object"))}})},
-       {"inputs", described("Sources in order, then the target.", array_of(ref("input")))},
+       {"inputs", described("Sources in order, then the target.", array_of(refer("input")))},
        {"output", nullable(std::move(output))},
        {"totals", tallies<Decision>(kDecisions, "target",
                                     "All names of the target; without one, of the output.")},
@@ -478,11 +480,11 @@ Json report_body() {
        {"tensors", described("One for each name of the target, then unexpected ones that are kept; "
                              "without a target, "
                              "one for each name of the output.",
-                             array_of(ref("tensor")))},
+                             array_of(refer("tensor")))},
        {"unexpected",
-        described("Results that the target does not have.", array_of(ref("unexpected")))},
-       {"sources", described("One for each tensor of the sources.", array_of(ref("source")))},
-       {"rules", array_of(ref("rule"))},
+        described("Results that the target does not have.", array_of(refer("unexpected")))},
+       {"sources", described("One for each tensor of the sources.", array_of(refer("source")))},
+       {"rules", array_of(refer("rule"))},
        {"extras",
         described(
             "Content of the sources beside the tensors.",
@@ -493,7 +495,7 @@ Json report_body() {
        {"suggestions",
         described("Renames that would settle missing and unexpected names.",
                   array_of(object({{"pattern", text}, {"to", text}, {"tensors", positive()}})))},
-       {"diagnostics", array_of(ref("diagnostic"))}});
+       {"diagnostics", array_of(refer("diagnostic"))}});
 }
 
 }  // namespace
@@ -552,7 +554,7 @@ std::string target_schema() {
         described("Sizes of storages; one that is not here is as long as its views need.",
                   mapping_to(object({{"nbytes", natural()}})))},
        {"tensors", described("Name to dtype and shape, in the order of the model.",
-                             mapping_to(ref("tensor")))},
+                             mapping_to(refer("tensor")))},
        {"module_metadata",
         described("`_metadata` of a state dict: module to integers; '' is the root module.",
                   mapping_to(mapping_to(type("integer"))))},

@@ -486,6 +486,7 @@ class TextReport {
                         1});
         continue;
       }
+      if (!rule.table) continue;  // of a list, any pattern will do
       for (std::size_t entry = 0; entry < std::min(use.entries.size(), rule.entries.size());
            ++entry)
         if (use.entries[entry] == 0)

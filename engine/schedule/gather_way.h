@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "expr/expr.h"
@@ -10,7 +11,7 @@
 namespace regraft {
 
 inline constexpr std::uint64_t kCopyBlock = 1ull << 20;      // of one read and write
-inline constexpr std::uint64_t kGatherWindow = 16ull << 20;  // of a source that is read piece by piece
+inline constexpr std::uint64_t kGatherWindow = 16ull << 20;  // of a source read piece by piece
 inline constexpr std::uint64_t kGatherExtent = 64ull << 20;  // of a source that is read at once
 
 enum class GatherWay {
@@ -37,7 +38,7 @@ std::vector<GatherDim> gather_dims(const View& view);
 // The bytes of the storage that a view spans; {0, 0} when it is empty.
 std::pair<std::uint64_t, std::uint64_t> byte_extent(const View& view);
 std::uint64_t nbytes(const View& view);
-// Bytes of the storage that its elements lie on: at most the extent, however often they are repeated.
+// Bytes of the storage that its elements lie on: at most the extent, however often one is repeated.
 std::uint64_t touched_bytes(const View& view);
 
 }  // namespace regraft

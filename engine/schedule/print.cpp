@@ -58,7 +58,9 @@ std::string print(const Schedule& schedule, const Inputs& inputs) {
     out += "tensor " + quoted(tensor.name) + ": " + std::string(name(tensor.dtype)) + " " +
            to_string(tensor.shape) + " in storage " + std::to_string(tensor.storage);
     if (tensor.offset != 0) out += ", from element " + std::to_string(tensor.offset);
-    if (!is_contiguous(tensor.shape, tensor.strides)) out += ", strides " + to_string(tensor.strides);
+    if (!is_contiguous(tensor.shape, tensor.strides)) {
+      out += ", strides " + to_string(tensor.strides);
+    }
     if (tensor.conj) out += ", conj";
     if (tensor.neg) out += ", neg";
     if (scheduled.shares) out += ", shares";

@@ -114,8 +114,9 @@ class Scheduler {
         const Tensor& tensor = tensor_of(loaded);
         if (tensor.unsupported.empty()) continue;
         carried = false;
-        const std::string source =
-            tensor.name == planned.name ? std::string() : " (" + quoted(tensor.name) + " of the input)";
+        const std::string source = tensor.name == planned.name
+                                       ? std::string()
+                                       : " (" + quoted(tensor.name) + " of the input)";
         refuse(Code::cannot_carry,
                "the tensor " + quoted(planned.name) + source + " cannot be carried: it is " +
                    tensor.unsupported,
@@ -171,7 +172,8 @@ class Scheduler {
   void check_tensor(const Writer& writer, const ScheduledTensor& tensor) {
     const std::optional<std::string> why = writer.refuses(tensor.tensor);
     if (!why) return;
-    refuse(Code::cannot_write, "the tensor " + quoted(tensor.tensor.name) + " cannot be written: " + *why,
+    refuse(Code::cannot_write,
+           "the tensor " + quoted(tensor.tensor.name) + " cannot be written: " + *why,
            (writer.shares_storages() ? "" : "write a .pt file, or ") +
                remedy(plan_.tensors[tensor.planned]));
   }
@@ -180,7 +182,9 @@ class Scheduler {
     for (const std::vector<std::uint32_t>& pieces : ties) {
       std::vector<std::string> names;
       // With TiesMode::error every piece is placed, in order.
-      for (const std::uint32_t piece : pieces) names.push_back(schedule_.tensors[piece].tensor.name);
+      for (const std::uint32_t piece : pieces) {
+        names.push_back(schedule_.tensors[piece].tensor.name);
+      }
       refuse(Code::cannot_write,
              "tied tensors: " + listed(names) + "; " + std::string(format_.name()) +
                  " holds no ties, and `output.ties` is error",
@@ -194,10 +198,13 @@ class Scheduler {
     std::uint64_t given = 0, written = 0;
     for (const Catalog* catalog : catalogs_) given = saturated_sum(given, catalog->file_bytes);
     const ScheduledTensor* worst = nullptr;
+    std::uint64_t most_bytes = 0;
     for (const ScheduledTensor& tensor : schedule_.tensors) {
       const ScheduledStorage& storage = schedule_.storages[tensor.tensor.storage];
       if (std::holds_alternative<Evaluate>(storage.origin)) continue;
-      if (!worst || schedule_.storages[worst->tensor.storage].nbytes < storage.nbytes) worst = &tensor;
+      if (worst && storage.nbytes <= most_bytes) continue;
+      worst = &tensor;
+      most_bytes = storage.nbytes;
     }
     for (const ScheduledStorage& storage : schedule_.storages) {
       if (!std::holds_alternative<Evaluate>(storage.origin)) {
@@ -287,7 +294,8 @@ class Scheduler {
   }
 
   static View view_of(const Load& loaded, const Tensor& tensor) {
-    return {loaded.input, tensor.storage, tensor.dtype, tensor.shape, tensor.strides, tensor.offset};
+    return {loaded.input, tensor.storage, tensor.dtype,
+            tensor.shape, tensor.strides, tensor.offset};
   }
 
   const Plan& plan_;
@@ -302,9 +310,9 @@ class Scheduler {
 
 }  // namespace
 
-std::optional<Schedule> make_schedule(const Plan& plan, const Program& program, const Inputs& inputs,
-                                      const Format& format, const ScheduleOptions& options,
-                                      Diagnostics& diagnostics) {
+std::optional<Schedule> make_schedule(const Plan& plan, const Program& program,
+                                      const Inputs& inputs, const Format& format,
+                                      const ScheduleOptions& options, Diagnostics& diagnostics) {
   return Scheduler(plan, program, inputs, format, options, diagnostics).make();
 }
 

@@ -57,7 +57,7 @@ struct Schedule {
   Layout layout;
   std::vector<ScheduledStorage> storages;
   std::vector<ScheduledTensor> tensors;
-  std::vector<std::string> remarks;    // "3 tied tensors are written twice: safetensors holds no ties"
+  std::vector<std::string> remarks;    // "1 tied tensor is written again: ... holds no ties"
   std::vector<std::string> left_out;   // names that `ties: first` leaves to their first name
   std::uint64_t peak_bytes = 0;        // buffers that executing takes
   std::uint64_t bytes_read = 0, bytes_written = 0;
@@ -71,9 +71,9 @@ struct ScheduleOptions {
 };
 
 // Refusals of the format (cannot-write, cannot-carry, ties: error) go to `diagnostics`.
-std::optional<Schedule> make_schedule(const Plan& plan, const Program& program, const Inputs& inputs,
-                                      const Format& format, const ScheduleOptions& options,
-                                      Diagnostics& diagnostics);
+std::optional<Schedule> make_schedule(const Plan& plan, const Program& program,
+                                      const Inputs& inputs, const Format& format,
+                                      const ScheduleOptions& options, Diagnostics& diagnostics);
 
 // Stable text: a line for each storage and each tensor, for `plan --print schedule`.
 std::string print(const Schedule& schedule, const Inputs& inputs);

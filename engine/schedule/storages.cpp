@@ -28,7 +28,8 @@ class Sorted {
         views_.push_back(i);
       } else {
         const auto [found, is_new] = computed.emplace(to_string(*pieces[i].expr), i);
-        if (!is_new && equal(*pieces[found->second].expr, *pieces[i].expr)) first_[i] = found->second;
+        const std::uint32_t before = found->second;
+        if (!is_new && equal(*pieces[before].expr, *pieces[i].expr)) first_[i] = before;
       }
     }
     std::stable_sort(views_.begin(), views_.end(),
@@ -158,7 +159,8 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
   for (std::size_t begin = 0; begin < sorted.views().size();) {
     const std::size_t end = sorted.run(begin);
     const std::span<const std::uint32_t> views = sorted.views().subspan(begin, end - begin);
-    for (const std::uint32_t piece : views) group_of[piece] = static_cast<std::uint32_t>(groups.size());
+    const auto group = static_cast<std::uint32_t>(groups.size());
+    for (const std::uint32_t piece : views) group_of[piece] = group;
     groups.push_back(judge(views, pieces, sorted, catalogs));
     begin = end;
   }
@@ -254,8 +256,9 @@ Ties place_apart(std::vector<Piece> pieces, TiesMode mode, std::string_view form
                                " written again" + holds + "ties");
   }
   if (!schedule.left_out.empty()) {
-    schedule.remarks.push_back(count_of(schedule.left_out.size(), "tied tensor is", "tied tensors are") +
-                               " left to its first name" + holds + "ties");
+    const std::uint64_t count = schedule.left_out.size();
+    schedule.remarks.push_back(count_of(count, "tied tensor is", "tied tensors are") +
+                               " left out, but for its first name" + holds + "ties");
   }
   if (overlapping > 0) {
     schedule.remarks.push_back(count_of(overlapping, "tensor has", "tensors have") +

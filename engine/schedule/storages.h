@@ -17,7 +17,7 @@ struct Piece {
   ExprPtr expr;
   // The input's bytes, where nothing has to be computed.
   std::optional<View> view;
-  // The tensor is the view's elements in row-major order under another shape: a view of other bytes.
+  // The tensor is the view's elements in row-major order, under another shape: bytes of its own.
   bool rearranged = false;
   Tensor tensor;  // name, dtype, shape and flags; contiguous
 };

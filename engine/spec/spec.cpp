@@ -52,7 +52,6 @@ class Reader {
   explicit Reader(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
 
   std::optional<Spec> read(yaml::Node tree) {
-    const std::size_t before = diagnostics_.error_count();
     if (!tree.is_mapping()) {
       wrong_type(tree, "a spec", "a mapping", "start with `regraft: 1`");
       return std::nullopt;
@@ -60,7 +59,6 @@ class Reader {
     if (!check_version(tree)) return std::nullopt;
     Spec spec;
     for (const yaml::Entry& entry : tree.entries) section(entry, spec);
-    if (diagnostics_.error_count() != before) return std::nullopt;
     spec.tree = std::move(tree);
     return spec;
   }

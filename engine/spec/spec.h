@@ -38,7 +38,8 @@ std::span<const Key> source_keys();
 std::span<const Key> output_keys();
 std::span<const Key> expect_keys();
 
-// The language version is checked before anything else. Reports every mistake; empty on any error.
+// The language version is checked before anything else. Reports every mistake; empty only when nothing
+// can be made of the text, so that compile() can report its own in the same run.
 std::optional<Spec> parse_spec(const SourceTextPtr& text, Diagnostics& diagnostics);
 // The same from a tree that was put together elsewhere (rules of the command line).
 std::optional<Spec> read_spec(yaml::Node tree, Diagnostics& diagnostics);

@@ -42,12 +42,6 @@ struct Entry {
 std::optional<bool> as_bool(const Node& node);            // true, false only
 std::optional<std::int64_t> as_int(const Node& node);     // [-+]?[0-9]+, decimal, within int64
 std::optional<double> as_float(const Node& node);         // also integers, .inf, .nan
-// The place of a scalar's first byte: behind the opening quote, so that errors point into the text.
-inline Location text_location(const Node& node) {
-  Location where = node.where;
-  if (node.quoted) ++where.column;
-  return where;
-}
 // "a mapping", "a list", "null", "true", "the number 3", "the text 'abc'": for wrong-type messages.
 std::string describe(const Node& node);
 

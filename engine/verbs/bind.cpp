@@ -16,7 +16,7 @@ void add_pattern(const yaml::Node& node, std::vector<RuleEntry>& entries,
                  Diagnostics& diagnostics) {
   if (!node.is_scalar())
     return wrong_type(node, "a pattern", "a text", "for instance '^layers\\.'", diagnostics);
-  if (auto pattern = Pattern::compile(node.text, yaml::text_location(node), diagnostics))
+  if (auto pattern = Pattern::compile(node.text, node.where, diagnostics))
     entries.push_back({std::move(*pattern), node.where});
 }
 
@@ -75,7 +75,7 @@ std::optional<Template> BindContext::text_template(const yaml::Node& node, const
     return std::nullopt;
   }
   const Scope scope{.variables = &variables_, .pattern = &pattern, .part_index = false};
-  return Template::parse(node.text, yaml::text_location(node), scope, diagnostics_);
+  return Template::parse(node.text, node.where, scope, diagnostics_);
 }
 
 bool BindContext::boolean(std::string_view name, bool otherwise) {

@@ -113,7 +113,7 @@ class Rename final : public Verb {
       }
       std::optional<Pattern> pattern =
           literal ? Pattern::literal(row.key.text)
-                  : Pattern::compile(row.key.text, yaml::text_location(row.key), context.diagnostics());
+                  : Pattern::compile(row.key.text, row.key.where, context.diagnostics());
       if (!pattern) continue;
       yaml::Node to = row.value;
       if (literal && to.is_scalar()) to.text = escaped(to.text);

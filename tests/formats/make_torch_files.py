@@ -74,7 +74,8 @@ def files():
         "history": [0.5, 0.25], "seed": 2**63 + 5, "none": None, "ok": True, "raw": b"\0\xff",
         "nested": [(torch.ones(2), {"x": torch.zeros(1)}), [1, 2]],
         "counter": collections.Counter("hello"),
-        "default": collections.defaultdict(list, {"a": torch.ones(1)}), "set": {1}, "size": torch.Size([2]),
+        "default": collections.defaultdict(list, {"a": torch.ones(1)}),
+        "set": {1}, "size": torch.Size([2]),
         "device": torch.device("cpu"), "dtype": torch.float16, 7: torch.ones(1), -3: torch.zeros(2),
         (1, 2): torch.ones(2), 0.5: 1, "rng": torch.get_rng_state(),
     }
@@ -108,10 +109,8 @@ def make(folder):
     for name, value in files():
         torch.save(value, os.path.join(folder, name + ".pt"))
     values = dict(files())
-    # The older protocols have text operands; 4 and 5 have frames.
-    for protocol in (0, 1, 3, 4, 5):
-        if protocol < 2:
-            continue  # a persistent id is a tuple, which PERSID cannot write
+    # Not 0 and 1: persistent ids are tuples, which PERSID cannot write.
+    for protocol in (3, 4, 5):
         torch.save(values["training"], os.path.join(folder, f"protocol{protocol}.pt"),
                    pickle_protocol=protocol)
     torch.serialization.set_crc32_options(False)

@@ -36,6 +36,9 @@ same() {
 for schema in spec report plan target; do
   same "schemas/$schema.v1.json" schema "$schema"
 done
+for page in diagnostics language; do
+  same "docs/$page.md" reference "$page"
+done
 
 echo "generated files: $faults faults"
 [[ $faults == 0 ]]

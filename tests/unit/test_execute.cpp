@@ -44,7 +44,7 @@ class MadeUp final : public StorageReader {
 
 TEST_CASE("gather gives any view in row-major order") {
   std::mt19937 random(7);
-  const auto draw = [&](int most) { return static_cast<std::int64_t>(random() % static_cast<unsigned>(most)); };
+  const auto draw = [&](unsigned most) { return static_cast<std::int64_t>(random() % most); };
   Folder folder;
   Source source;
   const std::uint32_t storage = source.storage(noise(300'000));
@@ -67,10 +67,9 @@ TEST_CASE("gather gives any view in row-major order") {
     CAPTURE(tensor.name, to_string(tensor.shape), to_string(tensor.strides));
     REQUIRE(check_view(source.catalog, tensor, 0).ok());
     Collect sink;
-    REQUIRE(gatherer
-                .gather(*checkpoint.reader,
-                        {0, storage, tensor.dtype, tensor.shape, tensor.strides, tensor.offset}, sink)
-                .ok());
+    const View view{0,            storage,        tensor.dtype,
+                    tensor.shape, tensor.strides, tensor.offset};
+    REQUIRE(gatherer.gather(*checkpoint.reader, view, sink).ok());
     CHECK((sink.text == source.elements(tensor)));
   }
 }
@@ -90,8 +89,9 @@ TEST_CASE("gather of views that span more than the window") {
     for (std::uint64_t i = 0; i < sink.text.size() / size; ++i) {
       std::uint64_t rest = i, at = static_cast<std::uint64_t>(view.offset);
       for (std::size_t k = view.shape.size(); k-- > 0;) {
-        at += rest % static_cast<std::uint64_t>(view.shape[k]) * static_cast<std::uint64_t>(view.strides[k]);
-        rest /= static_cast<std::uint64_t>(view.shape[k]);
+        const auto length = static_cast<std::uint64_t>(view.shape[k]);
+        at += rest % length * static_cast<std::uint64_t>(view.strides[k]);
+        rest /= length;
       }
       for (std::uint64_t b = 0; b < size; ++b) {
         wrong += static_cast<std::uint8_t>(sink.text[i * size + b]) != MadeUp::byte(at * size + b);
@@ -175,7 +175,8 @@ TEST_CASE("tensors arrive with their values and digests") {
   ExecuteOptions quick;
   quick.verify = quick.sync = false;
   quick.digest = DigestKind::none;
-  const Outcome again = execute_all(source, checkpoint, folder / "again.pt", torch_zip_format(), quick);
+  const Outcome again =
+      execute_all(source, checkpoint, folder / "again.pt", torch_zip_format(), quick);
   CHECK((read_file(folder / "again.pt") == read_file(folder / "out.pt")));
   CHECK(again.executed.output_digest.empty());
   CHECK(again.executed.tensor_digests[0].empty());
@@ -293,7 +294,8 @@ TEST_CASE("a hundred thousand small tensors", "[.slow]") {
     const auto planned = std::chrono::steady_clock::now();
     ExecuteOptions options;
     options.sync = false;
-    REQUIRE(execute(*made.schedule, plan, {&checkpoint}, folder / ("x" + std::string(format->suffixes()[0])), options).ok());
+    const std::string path = folder / ("x" + std::string(format->suffixes()[0]));
+    REQUIRE(execute(*made.schedule, plan, {&checkpoint}, path, options).ok());
     const auto end = std::chrono::steady_clock::now();
     WARN(format->name() << ": schedule " << std::chrono::duration<double>(planned - start).count()
                         << " s, execute " << std::chrono::duration<double>(end - planned).count());

@@ -65,7 +65,8 @@ class PlainReader final : public StorageReader {
  public:
   PlainReader(std::shared_ptr<InputFile> file, std::vector<Storage> storages, bool direct)
       : file_(std::move(file)), storages_(std::move(storages)), direct_(direct) {}
-  Status read(std::uint32_t storage, std::uint64_t offset, std::span<std::byte> out) const override {
+  Status read(std::uint32_t storage, std::uint64_t offset,
+              std::span<std::byte> out) const override {
     if (offset + out.size() > storages_[storage].nbytes) std::abort();
     return file_->read(storages_[storage].offset + offset, out);
   }

@@ -191,7 +191,8 @@ TEST_CASE("writes are joined and land where they belong") {
   std::uint32_t seed = 9;
   for (std::size_t at = 0; at < kSize;) {
     seed = seed * 1664525u + 1013904223u;
-    const std::size_t count = std::min<std::size_t>((seed >> 8) % (seed % 50 == 0 ? 1'500'000 : 900), kSize - at);
+    const std::size_t most = seed % 50 == 0 ? 1'500'000 : 900;
+    const std::size_t count = std::min<std::size_t>((seed >> 8) % most, kSize - at);
     const std::string bytes = noise(count, seed);
     if (seed % 7 != 0) {
       REQUIRE((*file)->write(at, as_bytes(bytes)).ok());

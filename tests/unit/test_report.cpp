@@ -59,8 +59,9 @@ struct Run {
     program.text = spec_text();
     program.variables["heads"].value = Value{std::int64_t{6}};
     program.variables["later"];
-    program.rules.push_back(rule(drop_verb(), 12, {"ids$", "^unused\\."}));
-    program.rules.push_back(rule(rename_verb(), 14, {"^module\\."}));
+    program.rules.push_back(rule(drop_verb(), 12, {"ids$", "^not there$"}));
+    program.rules.push_back(rule(rename_verb(), 14, {"^module\\.", "^unused\\."}));
+    program.rules[1].table = true;
     program.rules[1].id = "strip";
     source.path = "old.pt";
     source.format = "torch-zip";
@@ -82,7 +83,7 @@ struct Run {
 
     plan.has_target = plan.complete = true;
     plan.steps.push_back({1, 0, "module.conv.weight", "conv.weight", {}});
-    plan.rules = {{1, {1, 0}}, {1, {1}}};
+    plan.rules = {{1, {1, 0}}, {1, {1, 0}}};
     add_loaded();
     for (const std::uint32_t index : {1u, 2u}) {
       PlannedTensor missing;
@@ -106,7 +107,7 @@ struct Run {
     diagnostics.add(
         error(Code::missing_tensor, line(20), "missing: 2 tensors", "add `missing: keep`"));
     diagnostics.add(error(Code::unexpected_tensor, line(25), "unexpected: 2 tensors"));
-    diagnostics.add(warning(Code::unused_rule, line(13), "'^unused\\.' of rule 1 matches nothing"));
+    diagnostics.add(warning(Code::unused_rule, line(15), "'^unused\\.' of rule 2 matches nothing"));
   }
   Run(const Run&) = delete;
 
@@ -183,7 +184,7 @@ constexpr std::string_view kRefusedReport =
      same shapes and count; try   - rename: '\.gamma_1$'
                                     to: '.ls1.gamma'
  dropped         1           rule 1                                                     spec.yaml:12
- unused          1           '^unused\.' of rule 1 matches nothing                      spec.yaml:13
+ unused          1           '^unused\.' of rule 2 matches nothing                      spec.yaml:15
  remarks         1           old.pt: no CRC stated for 3 records
 
 failed: 2 missing and 2 unexpected tensors are not allowed by the policy; nothing was written
@@ -364,8 +365,8 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
   CHECK(json["sources"][5] ==
         Json::parse(R"({"input": 0, "name": "ids", "shape": [8], "dtype": "int64",
       "disposition": "dropped", "rule": 1, "line": 12, "policy": null})"));
-  CHECK(json["rules"][0]["entries"][1] ==
-        Json{{"pattern", "^unused\\."}, {"exact", false}, {"line", 13}, {"matches", 0}});
+  CHECK(json["rules"][1]["entries"][1] ==
+        Json{{"pattern", "^unused\\."}, {"exact", false}, {"line", 15}, {"matches", 0}});
   CHECK(json["unexpected"][0]["name"] == "blocks.0.gamma_1");
   CHECK(json["remarks"] == Json{"old.pt: no CRC stated for 3 records"});
   CHECK(json["suggestions"][0] ==

@@ -40,8 +40,8 @@ TEST_CASE("safetensors: every tensor has contiguous bytes of its own") {
   CHECK(range(schedule, 2).offset == 0);
   CHECK(range(schedule, 2).length == 0);
   CHECK(schedule.remarks ==
-        Texts{"2 tensors have bytes in common with another and are written apart: safetensors holds "
-              "no shared storages"});
+        Texts{"2 tensors have bytes in common with another and are written apart: safetensors "
+              "holds no shared storages"});
   CHECK(schedule.bytes_written == schedule.layout.size);
   CHECK(schedule.bytes_read == 16 + 36);
 }
@@ -70,7 +70,8 @@ TEST_CASE("safetensors: ties") {
   const auto refused = schedule_all(source.catalog, safetensors_format(), program);
   CHECK(!refused.schedule);
   CHECK(messages(refused.diagnostics) ==
-        Texts{"tied tensors: 'a', 'b', 'c'; safetensors holds no ties, and `output.ties` is error"});
+        Texts{"tied tensors: 'a', 'b', 'c'; safetensors holds no ties, and `output.ties` is "
+              "error"});
   const auto shares = schedule_all(source.catalog, torch_zip_format(), program);
   REQUIRE(shares.schedule);
   CHECK(shares.schedule->storages.size() == 2);
@@ -202,8 +203,8 @@ TEST_CASE("all refusals are in one run, at the spec") {
   CHECK(!made.schedule);
   REQUIRE(made.diagnostics.items().size() == 3);
   CHECK(render(made.diagnostics.items()[0], false) ==
-        "spec.yaml: error[cannot-carry]: the tensor 'quantized' cannot be carried: it is a quantized "
-        "tensor (qint8)\n  hint: drop it with a rule: `- drop: {exact: 'quantized'}`\n");
+        "spec.yaml: error[cannot-carry]: the tensor 'quantized' cannot be carried: it is a "
+        "quantized tensor (qint8)\n  hint: drop it with a rule: `- drop: {exact: 'quantized'}`\n");
   CHECK(render(made.diagnostics.items()[1], false) ==
         "spec.yaml: error[cannot-write]: the tensor 'it's' cannot be written: safetensors has no "
         "dtype complex32\n  hint: write a .pt file, or drop it with a rule: "

@@ -1,4 +1,5 @@
 // The JSON Schema documents know what the program knows.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -77,6 +78,9 @@ TEST_CASE("the spec's schema has every verb and its parameters") {
   const Json schema = Json::parse(spec_schema(all_policies()));
   CHECK(schema["properties"]["rules"]["items"]["oneOf"].size() == all_verbs().size());
   for (const Verb* verb : all_verbs()) {
+    const Json reference = {{"$ref", "#/definitions/rule_" + std::string(verb->name())}};
+    const Json& rules = schema["properties"]["rules"]["items"]["oneOf"];
+    CHECK(std::find(rules.begin(), rules.end(), reference) != rules.end());
     const Json& rule = schema["definitions"]["rule_" + std::string(verb->name())];
     std::set<std::string> keys = names_of(rule_keys());
     keys.emplace(verb->name());

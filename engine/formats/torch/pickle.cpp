@@ -478,7 +478,8 @@ bool PickleMachine::step() {
       return pop(b) && pop(a) && push_object(ObjectMaker::newobj, a, b);
     case Opcode::newobj_ex:
       if (!pop(c) || !pop(b) || !pop(a)) return false;
-      if (kind(c) != NodeKind::dict) return fail("the keyword arguments of NEWOBJ_EX are not a dict");
+      if (kind(c) != NodeKind::dict)
+        return fail("the keyword arguments of NEWOBJ_EX are not a dict");
       return push_object(ObjectMaker::newobj_ex, a, b, c);
     case Opcode::inst:
       if (!pop_mark(begin) || !make_tuple(begin, b)) return false;

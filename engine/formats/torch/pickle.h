@@ -27,7 +27,7 @@ enum class NodeKind : std::uint8_t {
   integer,      // fits 64 bits
   big_integer,  // does not; text() is its little-endian two's complement, as short as can be
   real,
-  text,         // UTF-8, in which surrogates may stand (Python's surrogatepass); else as in the file
+  text,         // UTF-8 in which surrogates may stand; strings of Python 2 are any bytes
   bytes,
   bytearray,
   tuple,

@@ -15,8 +15,8 @@ std::string global_name(const PickleGraph& graph, NodeId node);
 bool is_global(const PickleGraph& graph, NodeId node, std::string_view module,
                std::string_view name);
 
-// The entries of a dict, OrderedDict, defaultdict or Counter, as written; empty optional: it is none
-// of them, or has been made in a way that these are not made.
+// The entries of a dict, OrderedDict, defaultdict or Counter, as written; empty optional: it is
+// none of them, or has been made in a way that these are not made.
 struct MappingView {
   std::span<const std::pair<NodeId, NodeId>> pairs;
   NodeId state = kNoNode;  // of an OrderedDict: its attributes

@@ -45,8 +45,8 @@ class PickleWriter {
   std::unordered_map<std::string, std::uint32_t> memo_;
 };
 
-// Writes the entries of a dict that is on the stack, in batches as Python does: an unpickler's stack
-// stays short. Call next() before each entry and finish() after the last.
+// Writes the entries of a dict that is on the stack, in batches as Python does: an unpickler's
+// stack stays short. Call next() before each entry and finish() after the last.
 class PickleEntries {
  public:
   explicit PickleEntries(PickleWriter& writer) : writer_(writer) {}

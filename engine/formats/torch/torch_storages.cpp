@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::string_view kFolder = "data/";
 
-// Classes that no dtype of the catalog has. The element of a quantized one is an integer; those that
-// pack several numbers into a byte count the bytes.
+// Classes that no dtype of the catalog has. The element of a quantized one is an integer; those
+// that pack several numbers into a byte count the bytes.
 constexpr std::array kOtherClasses = {
     StorageClass{"UntypedStorage", DType::uint8, ""},
     StorageClass{"_UntypedStorage", DType::uint8, ""},

@@ -63,7 +63,8 @@ bool TensorReader::is_tensor(NodeId node) const {
 Result<RebuiltTensor> TensorReader::read(NodeId node) const {
   const ObjectNode& object = graph_.object(node);
   REGRAFT_TRY(RebuiltTensor rebuilt, call(rebuild_of(object.callable), object.arguments, 0));
-  bool changed = object.state != kNoNode || !object.list_items.empty() || !object.dict_items.empty();
+  bool changed =
+      object.state != kNoNode || !object.list_items.empty() || !object.dict_items.empty();
   if (changed && rebuilt.tensor.unsupported.empty())
     rebuilt.tensor.unsupported = "a tensor that is changed after it is made";
   return rebuilt;
@@ -173,7 +174,8 @@ Result<RebuiltTensor> TensorReader::parameter(Rebuild rebuild, NodeId call_node,
     return wrong(call_node,
                  "a parameter is made of " + std::to_string(arguments.size()) +
                      " arguments, not " + std::to_string(required));
-  if (!is_tensor(arguments[0])) return wrong(call_node, "a parameter is made of what is not a tensor");
+  if (!is_tensor(arguments[0]))
+    return wrong(call_node, "a parameter is made of what is not a tensor");
   if (graph_.kind(arguments[1]) != NodeKind::boolean)
     return wrong(call_node, "requires_grad of a parameter is not a bool");
   std::optional<MappingView> hooks = as_mapping(graph_, arguments[2]);
@@ -198,7 +200,8 @@ Result<RebuiltTensor> TensorReader::from_type(NodeId call_node, int nesting) con
                      " arguments, not 4");
   Rebuild rebuild = rebuild_of(arguments[0]);
   if (graph_.kind(arguments[1]) != NodeKind::global || graph_.kind(arguments[2]) != NodeKind::tuple)
-    return wrong(call_node, "a tensor of a subclass is not made of (function, type, arguments, state)");
+    return wrong(call_node,
+                 "a tensor of a subclass is not made of (function, type, arguments, state)");
   std::string type = global_name(graph_, arguments[1]);
   if (rebuild == Rebuild::none) {
     RebuiltTensor rebuilt;

@@ -58,7 +58,8 @@ class Walk {
 
   [[nodiscard]] bool is_container(NodeId node) const {
     NodeKind kind = graph_.kind(node);
-    return kind == NodeKind::list || kind == NodeKind::tuple || as_mapping(graph_, node).has_value();
+    return kind == NodeKind::list || kind == NodeKind::tuple ||
+           as_mapping(graph_, node).has_value();
   }
   // A list of numbers can be long; it is told from others without walking it.
   [[nodiscard]] bool is_flat(NodeId node) const {
@@ -106,7 +107,8 @@ class Walk {
       frame.mapping = true;
       frame.pairs = mapping->pairs;
       REGRAFT_CHECK(check_keys(mapping->pairs));
-      container.optimizer = has_key(mapping->pairs, "state") && has_key(mapping->pairs, "param_groups");
+      container.optimizer =
+          has_key(mapping->pairs, "state") && has_key(mapping->pairs, "param_groups");
       REGRAFT_CHECK(read_attributes(mapping->state, frame.container));
     } else {
       frame.items = graph_.items(node);

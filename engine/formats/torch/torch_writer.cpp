@@ -183,8 +183,9 @@ Result<Archive> lay_out(const OutputCatalog& output) {
   };
   std::string pickle = StateDictPickle(output).write();
   std::string id = serialization_id(pickle, output);
-  // Without `.format_version` and `.storage_alignment`: they promise torch that it may compute where
-  // records are, which counts on data descriptors after each.
+  // Without `.format_version` and `.storage_alignment`: they tell torch that it may compute where
+  // records are, which counts on a data descriptor after each. With them, torch 2.13 reads wrong
+  // bytes under `calculate_storage_offsets`.
   add("data.pkl", std::move(pickle));
   add("byteorder", "little");
   archive.first_storage = archive.contents.size();

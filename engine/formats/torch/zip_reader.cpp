@@ -259,7 +259,8 @@ Result<ZipReader::Directory> ZipReader::widen(Directory directory, std::uint64_t
     if ((directory.offset != kIn64 && directory.offset != wide.offset) ||
         (directory.size != kIn64 && directory.size != wide.size) ||
         (directory.entries != kIn64Short && directory.entries != wide.entries))
-      return corrupt(record_offset, {}, "the two end records of the zip archive contradict each other");
+      return corrupt(record_offset, {},
+                     "the two end records of the zip archive contradict each other");
     directory = wide;
     directory_end = record_offset;
   } else if (directory.offset == kIn64 || directory.size == kIn64) {
@@ -308,7 +309,8 @@ Status ZipReader::read_directory(const Directory& directory, const Limits& limit
     flags_.push_back(load_le<std::uint16_t>(*directory_, flags_at));
   }
   if (position != directory_->size())
-    return corrupt(directory.offset + position, {}, "the central directory has more than its entries");
+    return corrupt(directory.offset + position, {},
+                   "the central directory has more than its entries");
   return Done{};
 }
 

@@ -33,8 +33,8 @@ std::size_t central_64_size(const ZipLayout::Record& record) {
 
 bool ZipLayout::add(std::string name, std::uint64_t size, std::uint32_t crc32) {
   constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max() / 2;
-  if (name.size() > std::numeric_limits<std::uint16_t>::max() || size > kMost || end_ > kMost - size)
-    return false;
+  if (name.size() > std::numeric_limits<std::uint16_t>::max()) return false;
+  if (size > kMost || end_ > kMost - size) return false;
   std::uint64_t unpadded = end_ + kLocalSize + name.size() + local_64_size(size) + kExtraHeader;
   std::uint64_t padding = (alignment_ - unpadded % alignment_) % alignment_;
   records_.push_back({std::move(name), size, end_, unpadded + padding, crc32});
