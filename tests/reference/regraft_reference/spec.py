@@ -1,0 +1,278 @@
+"""A spec's text, checked and bound: everything that can be wrong before a checkpoint is looked at raises SpecError here."""
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import strict_yaml
+from .errors import OutOfScope, SpecError
+from .expressions import Expression, Template
+from .patterns import Exact, patterns
+
+DTYPES = {"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+          "float8_e8m0fnu", "complex32", "complex64", "complex128", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16",
+          "uint32", "uint64"}
+OTHER_VERBS = {"cat", "stack", "combine", "split", "unbind", "transpose", "permute", "reshape", "rearrange", "slice",
+               "index_select", "pad", "interpolate", "cast", "use"}
+VERBS = {"keep": set(), "drop": set(), "rename": {"to", "all"}, "copy": {"to"}}
+ANY_RULE = {"unless", "where", "when", "count", "id", "note"}
+POLICIES = {   # the words in scope, then the page's others
+    "missing": ({"error", "keep", "omit"}, {"zeros", "ones", "normal", "arange"}),
+    "unexpected": ({"error", "drop", "keep"}, set()),
+    "shape": ({"error", "skip"}, {"pad", "slice", "pad_slice", "reshape", "interpolate"}),
+    "dtype": ({"cast", "source", "error"}, set()),
+    "extras": ({"drop", "error"}, {"keep"}),
+}
+DEFAULTS = {"missing": "error", "unexpected": "error", "shape": "error", "dtype": "cast", "extras": "drop"}
+OUTCOMES = {"missing", "skipped", "unexpected", "dropped", "adapted", "kept", "initialised"}
+
+
+@dataclass
+class Entry:
+    """A pattern of a rule with what its find is rewritten to (nothing, for `keep` and `drop`)."""
+    pattern: object
+    to: object = None
+
+
+@dataclass
+class Rule:
+    verb: str
+    entries: list
+    table: bool
+    all: bool = False
+    unless: list = field(default_factory=list)
+    where: dict = field(default_factory=dict)
+    when: object = None
+    count: object = None       # (operator, number)
+
+
+@dataclass
+class Case:
+    match: object
+    unless: list
+    do: str
+
+
+@dataclass
+class Spec:
+    variables: dict
+    root: list
+    require: list
+    rules: list
+    policy: dict
+    expect: dict               # outcome -> patterns
+    loaded: object             # (operator, percent)
+    unused_rules: bool
+    metadata: dict
+    ties: str
+
+    def decide(self, policy, name):
+        for case in self.policy[policy]:
+            if any(p.find(name) for p in case.match) and not any(p.find(name) for p in case.unless):
+                return case.do
+        return DEFAULTS[policy]
+
+
+def compile_spec(text, settings=(), folder=None):
+    """`settings` are the texts of `--set`; `folder` is where the source lies."""
+    top = strict_yaml.load(text)
+    fields(top, {"regraft", "name", "description", "revision", "revises", "vars", "source", "rules", "policy", "expect", "output"})
+    if top.get("regraft") != 1 or isinstance(top.get("regraft"), bool):
+        raise SpecError("regraft: 1 is missing")
+    for key in ("name", "description", "revision", "revises"):
+        if key in top:
+            typed(top[key], str)
+    variables = _variables(top.get("vars", {}), settings, folder)
+    source = fields(top.get("source", {}), {"root", "require", "aliases"})
+    if "aliases" in source:
+        raise OutOfScope("source.aliases")
+    root = source.get("root")
+    if root is not None:
+        root = [typed(path, str) for path in (root if isinstance(root, list) else [root])]
+    expect = fields(top.get("expect", {}), OUTCOMES | {"loaded", "unused_rules"})
+    if expect.get("unused_rules", "error") != "error":
+        raise SpecError("unused_rules: error")
+    output = fields(top.get("output", {}), {"shard_size", "container", "metadata", "ties"})
+    if set(output) & {"shard_size", "container"}:
+        raise OutOfScope("output.shard_size and container")
+    if output.get("ties", "duplicate") not in ("duplicate", "first", "error"):
+        raise SpecError("output.ties")
+    metadata = typed(output.get("metadata", {}), dict)
+    for value in metadata.values():
+        typed(value, str)
+    policy = fields(top.get("policy", {}), POLICIES)
+    return Spec(
+        variables, root,
+        patterns(source["require"]) if "require" in source else [],
+        [_rule(rule, variables) for rule in typed(top.get("rules", []), list)],
+        {name: _cases(name, policy[name]) if name in policy else [] for name in POLICIES},
+        {name: patterns(expect[name]) for name in OUTCOMES if name in expect},
+        _loaded(expect["loaded"]) if "loaded" in expect else None,
+        "unused_rules" in expect, metadata, output.get("ties", "duplicate"))
+
+
+def fields(mapping, allowed):
+    for key in typed(mapping, dict):
+        if key not in allowed:
+            raise SpecError(f"unknown key {key}")
+    return mapping
+
+
+def typed(value, kind):
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise SpecError(f"{value!r} is not a {kind.__name__}")
+    return value
+
+
+# Vars
+
+def _variables(declared, settings, folder):
+    given = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in typed(declared, dict):
+            raise SpecError(f"--set of {name}, which is not declared")
+        given[name] = strict_yaml.load(value)
+    result = {}
+    for name, value in typed(declared, dict).items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+            raise SpecError(f"{name} is not a name for a var")
+        if name not in given and isinstance(value, dict) and "from" in value:
+            value = _from_json(fields(value, {"from", "key", "default"}), folder)
+        elif isinstance(value, dict) and "names" in value:
+            raise OutOfScope("vars of names")
+        result[name] = _bound(given.get(name, value))
+    return result
+
+
+def _from_json(declaration, folder):
+    file = Path(folder, typed(declaration["from"], str))
+    if not file.exists():
+        raise OutOfScope("a var of a file that is not there")
+    value = json.loads(file.read_text(encoding="utf-8"))
+    for part in typed(declaration["key"], str).split("."):
+        if not isinstance(value, dict) or part not in value:
+            if "default" not in declaration:
+                raise SpecError(f"no {declaration['key']} in {declaration['from']}")
+            return declaration["default"]
+        value = value[part]
+    return value
+
+
+def _bound(value):
+    """Text as bytes, as names are; keys of maps are text."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, list):
+        return [_bound(item) for item in value]
+    if isinstance(value, dict):
+        return {key.encode(): _bound(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool):
+        raise SpecError("a var is an integer, a float, text, a list or a map")
+    return value
+
+
+# Rules
+
+def _rule(rule, variables):
+    verbs = [key for key in typed(rule, dict) if key in VERBS or key in OTHER_VERBS]
+    if len(verbs) == 1 and verbs[0] in OTHER_VERBS:
+        raise OutOfScope(verbs[0])
+    if len(verbs) != 1:
+        raise SpecError("a rule has exactly one verb")
+    verb = verbs[0]
+    fields(rule, {verb} | VERBS[verb] | ANY_RULE)
+    for key in ("id", "note"):
+        if key in rule:
+            typed(rule[key], str)
+    entries, table = _entries(verb, rule)
+    when = None
+    if "when" in rule:
+        # An integer is an expression too, only YAML has read it already.
+        when = Expression(str(rule["when"]) if isinstance(rule["when"], int) else typed(rule["when"], str))
+    for entry in entries:
+        for part in (entry.to, when):
+            if isinstance(part, (Expression, Template)):
+                part.check(entry.pattern.groups, entry.pattern.named, variables)
+    return Rule(verb, entries, table, typed(rule.get("all", False), bool),
+                patterns(rule["unless"]) if "unless" in rule else [], _where(rule.get("where", {})), when,
+                _count(rule["count"]) if "count" in rule else None)
+
+
+def _entries(verb, rule):
+    value = rule[verb]
+    table = verb == "rename" and isinstance(value, dict)
+    literal = table and set(value) == {"exact"} and isinstance(value["exact"], dict)
+    if table and set(value) == {"exact"} and not literal:
+        table = False
+    if table:
+        if "to" in rule:
+            raise SpecError("a table has its own replacements")
+        if literal:
+            return [Entry(Exact(name), typed(new, str).encode()) for name, new in value["exact"].items()], True
+        if not value:
+            raise SpecError("an empty table")
+        return [Entry(patterns(name)[0], Template(typed(new, str))) for name, new in value.items()], True
+    to = None
+    if "to" in VERBS[verb]:
+        if "to" not in rule:
+            raise SpecError(f"{verb} needs `to`")
+        to = Template(typed(rule["to"], str))
+    return [Entry(pattern, to) for pattern in patterns(value)], False
+
+
+def _where(where):
+    fields(where, {"ndim", "dtype", "shape"})
+    if "ndim" in where:
+        typed(where["ndim"], int)
+    if "dtype" in where and typed(where["dtype"], str) not in DTYPES:
+        raise SpecError(f"no dtype {where['dtype']}")
+    for size in typed(where.get("shape", []), list):
+        if size is not None:
+            typed(size, int)
+    return where
+
+
+def _count(count):
+    if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
+        return "==", count
+    match = re.fullmatch(r"(==|<=|>=|<|>) *([0-9]+)", typed(count, str))
+    if not match:
+        raise SpecError(f"count: {count!r}")
+    return match[1], int(match[2])
+
+
+def _loaded(text):
+    match = re.fullmatch(r"(==|<=|>=|<|>) *([0-9]+)%", typed(text, str))
+    if not match:
+        raise SpecError(f"loaded: {text!r}")
+    return match[1], int(match[2])
+
+
+def holds(condition, value, scale=1):
+    operator, number = condition
+    number *= scale
+    return {"==": value == number, "<=": value <= number, ">=": value >= number, "<": value < number, ">": value > number}[operator]
+
+
+def _cases(policy, value):
+    words, others = POLICIES[policy]
+    if isinstance(value, str):
+        value = [{"do": value}]
+    cases = []
+    for case in typed(value, list):
+        if isinstance(case, dict) and case.get("do") in others:
+            raise OutOfScope(f"{policy}: {case['do']}")
+        fields(case, {"match", "unless", "do"} | ({"or"} if policy == "shape" else set()))
+        if case.get("do") not in words or case.get("or", "omit") != "omit":
+            raise SpecError(f"{policy}: {case.get('do')!r}")
+        everything = [Everything]
+        cases.append(Case(patterns(case["match"]) if "match" in case else everything,
+                          patterns(case["unless"]) if "unless" in case else [], case["do"]))
+    return cases
+
+
+class Everything:
+    @staticmethod
+    def find(name):
+        return True
