@@ -29,7 +29,8 @@ Result<Checkpoint> open_below_root(const std::string& path, const std::vector<st
 }
 
 // `source.root` speaks of the source; a target that was saved the same way is found by it too.
-Result<Checkpoint> open_target(const std::string& path, const Program& program, const Limits& limits) {
+Result<Checkpoint> open_target(const std::string& path, const Program& program,
+                               const Limits& limits) {
   Result<Checkpoint> found = open_below_root(path, {}, limits);
   if (found || !program.has_roots || found.error().code != Code::root_ambiguous) return found;
   Result<Checkpoint> as_source = open_below_root(path, program.roots, limits);
@@ -38,8 +39,10 @@ Result<Checkpoint> open_target(const std::string& path, const Program& program, 
 
 bool open_inputs(const Request& request, Run& run) {
   const auto add = [&](Result<Checkpoint> opened) {
-    if (opened) run.checkpoints.push_back(std::move(opened).value());
-    else run.diagnostics.add(std::move(opened).error());
+    if (opened)
+      run.checkpoints.push_back(std::move(opened).value());
+    else
+      run.diagnostics.add(std::move(opened).error());
   };
   for (const std::string& path : request.sources)
     add(open_below_root(path, run.program->roots, request.limits));
@@ -64,7 +67,8 @@ std::vector<const Checkpoint*> pointers(const Run& run) {
 }
 
 Diagnostic broken_law(const std::string& what) {
-  return error(Code::usage, {}, "internal fault: " + what, "please report it with the spec and `inspect` of the inputs");
+  return error(Code::usage, {}, "internal fault: " + what,
+               "please report it with the spec and `inspect` of the inputs");
 }
 
 }  // namespace
@@ -93,17 +97,21 @@ std::unique_ptr<Run> run(const Request& request) {
   }
 
   run.plan = make_plan(*run.program, run.inputs, diagnostics);
-  if (const auto broken = check_conservation(*run.plan, run.inputs)) diagnostics.add(broken_law(*broken));
+  if (const auto broken = check_conservation(*run.plan, run.inputs))
+    diagnostics.add(broken_law(*broken));
   if (diagnostics.has_errors() || !format) return result;
 
   run.schedule = make_schedule(*run.plan, *run.program, run.inputs, *format,
-                               {.verify = request.execute.verify}, diagnostics);
+                               {.verify = request.execute.verify, .max_growth = request.max_growth},
+                               diagnostics);
   if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
 
   Result<Executed> executed =
       execute(*run.schedule, *run.plan, pointers(run), request.output, request.execute);
-  if (executed) run.executed = std::move(executed).value();
-  else diagnostics.add(std::move(executed).error());
+  if (executed)
+    run.executed = std::move(executed).value();
+  else
+    diagnostics.add(std::move(executed).error());
   return result;
 }
 

@@ -20,14 +20,15 @@ namespace regraft {
 enum class Stage { spec, program, plan, schedule, execute };
 
 struct Request {
-  yaml::Node spec;                       // the document, from a file or put together
-  std::string spec_path;                 // "" for rules of the command line
+  yaml::Node spec;        // the document, from a file or put together
+  std::string spec_path;  // "" for rules of the command line
   std::vector<std::pair<std::string, std::string>> set;
-  std::vector<std::string> sources;      // paths; may be empty up to Stage::program
+  std::vector<std::string> sources;  // paths; may be empty up to Stage::program
   std::optional<std::string> target;
-  std::string output;                    // "" without one
-  Stage until = Stage::execute;          // the last stage that runs
-  bool strict = false;                   // unused rules are errors
+  std::string output;            // "" without one
+  Stage until = Stage::execute;  // the last stage that runs
+  bool strict = false;           // unused rules are errors
+  std::uint64_t max_growth = 4;  // of the output over the inputs (ScheduleOptions)
   Limits limits;
   ExecuteOptions execute;
 };
@@ -37,7 +38,7 @@ struct Request {
 struct Run {
   std::optional<Spec> spec;
   std::optional<Program> program;
-  std::vector<Checkpoint> checkpoints;   // sources, then the target
+  std::vector<Checkpoint> checkpoints;  // sources, then the target
   Inputs inputs;
   std::optional<Plan> plan;
   std::optional<Schedule> schedule;

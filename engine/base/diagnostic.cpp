@@ -32,9 +32,9 @@ bool in(std::span<const Range> ranges, char32_t c) {
 
 // What a terminal acts on or hides: controls, line separators, bidi and zero-width marks.
 bool is_harmful(char32_t c) {
-  static constexpr Range kHarmful[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0xAD, 0xAD},
-                                       {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200F},
-                                       {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF},
+  static constexpr Range kHarmful[] = {{0x00, 0x1F},     {0x7F, 0x9F},      {0xAD, 0xAD},
+                                       {0x61C, 0x61C},   {0x180E, 0x180E},  {0x200B, 0x200F},
+                                       {0x2028, 0x202E}, {0x2060, 0x206F},  {0xFEFF, 0xFEFF},
                                        {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF}};
   return in(kHarmful, c);
 }
@@ -42,9 +42,9 @@ bool is_harmful(char32_t c) {
 // Columns on a terminal; near enough to put a caret.
 std::size_t width_of(char32_t c) {
   static constexpr Range kNone[] = {{0x300, 0x36F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
-  static constexpr Range kWide[] = {{0x1100, 0x115F},   {0x2E80, 0xA4CF},   {0xAC00, 0xD7A3},
-                                    {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},
-                                    {0xFFE0, 0xFFE6},   {0x1F300, 0x1F64F}, {0x1F680, 0x1F9FF},
+  static constexpr Range kWide[] = {{0x1100, 0x115F},  {0x2E80, 0xA4CF},   {0xAC00, 0xD7A3},
+                                    {0xF900, 0xFAFF},  {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},
+                                    {0xFFE0, 0xFFE6},  {0x1F300, 0x1F64F}, {0x1F680, 0x1F9FF},
                                     {0x20000, 0x3FFFD}};
   return in(kNone, c) ? 0 : in(kWide, c) ? 2 : 1;
 }
@@ -148,9 +148,6 @@ void append_hint(std::string& out, std::string_view hint, const Colors& colors) 
     out += "        ";
   }
 }
-
-
-
 
 }  // namespace
 

@@ -34,17 +34,21 @@ std::uint32_t crc32_combine(std::uint32_t a, std::uint32_t b, std::uint64_t leng
 
 std::string_view name(DigestKind kind) {
   switch (kind) {
-    case DigestKind::none: return "none";
-    case DigestKind::xxh3: return "xxh3-128";
-    case DigestKind::sha256: return "sha256";
+    case DigestKind::none:
+      return "none";
+    case DigestKind::xxh3:
+      return "xxh3-128";
+    case DigestKind::sha256:
+      return "sha256";
   }
   return "none";
 }
 
 struct Digester::Impl {
   explicit Impl(DigestKind kind_of_digest) : kind(kind_of_digest) {
-    if (kind == DigestKind::xxh3 && (xxh3 = XXH3_createState()) == nullptr) throw std::bad_alloc();
-    if (kind == DigestKind::sha256 && (evp = EVP_MD_CTX_new()) == nullptr) throw std::bad_alloc();
+    if (kind == DigestKind::xxh3) xxh3 = XXH3_createState();
+    if (kind == DigestKind::sha256) evp = EVP_MD_CTX_new();
+    if (kind != DigestKind::none && !xxh3 && !evp) throw std::bad_alloc();
     reset();
   }
   ~Impl() {

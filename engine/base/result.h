@@ -18,16 +18,34 @@ class [[nodiscard]] Result {
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  T& value() & { assert(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { assert(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { assert(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  Diagnostic& error() & { assert(!ok()); return *std::get_if<1>(&state_); }
-  const Diagnostic& error() const& { assert(!ok()); return *std::get_if<1>(&state_); }
-  Diagnostic&& error() && { assert(!ok()); return std::move(*std::get_if<1>(&state_)); }
+  Diagnostic& error() & {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  const Diagnostic& error() const& {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Diagnostic&& error() && {
+    assert(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
  private:
   std::variant<T, Diagnostic> state_;
@@ -41,14 +59,14 @@ using Status = Result<Done>;  // `return Done{};` on success
 // REGRAFT_TRY(auto x, f()): x is the value, or the enclosing function returns the error.
 #define REGRAFT_CONCAT_(a, b) a##b
 #define REGRAFT_CONCAT(a, b) REGRAFT_CONCAT_(a, b)
-#define REGRAFT_TRY(decl, expression)                                               \
-  auto REGRAFT_CONCAT(try_, __LINE__) = (expression);                               \
-  if (!REGRAFT_CONCAT(try_, __LINE__).ok())                                         \
-    return std::move(REGRAFT_CONCAT(try_, __LINE__)).error();                       \
+#define REGRAFT_TRY(decl, expression)                         \
+  auto REGRAFT_CONCAT(try_, __LINE__) = (expression);         \
+  if (!REGRAFT_CONCAT(try_, __LINE__).ok())                   \
+    return std::move(REGRAFT_CONCAT(try_, __LINE__)).error(); \
   decl = std::move(REGRAFT_CONCAT(try_, __LINE__)).value()
-#define REGRAFT_CHECK(expression)                                                   \
-  do {                                                                              \
-    auto REGRAFT_CONCAT(check_, __LINE__) = (expression);                              \
-    if (!REGRAFT_CONCAT(check_, __LINE__).ok())                                         \
-      return std::move(REGRAFT_CONCAT(check_, __LINE__)).error();                       \
+#define REGRAFT_CHECK(expression)                                 \
+  do {                                                            \
+    auto REGRAFT_CONCAT(check_, __LINE__) = (expression);         \
+    if (!REGRAFT_CONCAT(check_, __LINE__).ok())                   \
+      return std::move(REGRAFT_CONCAT(check_, __LINE__)).error(); \
   } while (false)

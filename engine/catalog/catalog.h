@@ -14,11 +14,11 @@ namespace regraft {
 
 using Shape = std::vector<std::int64_t>;
 
-std::string to_string(const Shape& shape);           // "[3, 16]"
+std::string to_string(const Shape& shape);  // "[3, 16]"
 // Empty when a size is negative, or when the product of the sizes that are not 0 overflows: a zero
 // hides no overflow, wherever it stands.
 std::optional<std::int64_t> numel(const Shape&);
-Shape contiguous_strides(const Shape& shape);        // torch's, in elements
+Shape contiguous_strides(const Shape& shape);  // torch's, in elements
 // torch's is_contiguous(): sizes of 1 and empty tensors do not care about strides.
 bool is_contiguous(const Shape& shape, const Shape& strides);
 
@@ -37,31 +37,33 @@ struct Tensor {
   std::string name;
   DType dtype = DType::float32;
   Shape shape;
-  Shape strides;              // in elements, as torch's
-  std::uint32_t storage = 0;  // index into Catalog::storages
-  std::int64_t offset = 0;    // first element, in elements from the storage's start
+  Shape strides;                // in elements, as torch's
+  std::uint32_t storage = 0;    // index into Catalog::storages
+  std::int64_t offset = 0;      // first element, in elements from the storage's start
   std::uint32_t container = 0;  // index into Catalog::containers
   bool requires_grad = false;
-  bool parameter = false;     // saved as torch.nn.Parameter
-  bool conj = false;          // conjugate bit
-  bool neg = false;           // negative bit
-  std::string unsupported;    // "a quantized tensor (qint8)"; empty for all others
+  bool parameter = false;   // saved as torch.nn.Parameter
+  bool conj = false;        // conjugate bit
+  bool neg = false;         // negative bit
+  std::string unsupported;  // "a quantized tensor (qint8)"; empty for all others
 };
 
-// One entry of `_metadata`, the OrderedDict that Module.state_dict() attaches: module path -> version.
+// One entry of `_metadata`, the OrderedDict that Module.state_dict() attaches: module path ->
+// version.
 struct ModuleMetadata {
-  std::string module;                                       // "" is the root module
-  std::vector<std::pair<std::string, std::int64_t>> ints;   // {"version": 2}; `entries` in file order
+  std::string module;  // "" is the root module
+  std::vector<std::pair<std::string, std::int64_t>>
+      ints;  // {"version": 2}; `entries` in file order
 };
 
 // A mapping or list in the file: where a state dict may be.
 struct Container {
-  std::int32_t parent = -1;      // index, smaller than its own; -1 for the top, containers[0]
-  std::string path;              // dotted, from the top; "" for the top
-  bool mapping = true;           // false: list or tuple
-  bool optimizer = false;        // has `state` and `param_groups`: not searched for state dicts
-  std::uint64_t entries = 0;     // direct values
-  std::uint64_t tensors = 0;     // direct values that are tensors
+  std::int32_t parent = -1;   // index, smaller than its own; -1 for the top, containers[0]
+  std::string path;           // dotted, from the top; "" for the top
+  bool mapping = true;        // false: list or tuple
+  bool optimizer = false;     // has `state` and `param_groups`: not searched for state dicts
+  std::uint64_t entries = 0;  // direct values
+  std::uint64_t tensors = 0;  // direct values that are tensors
   std::vector<ModuleMetadata> metadata;
 };
 
@@ -72,8 +74,8 @@ struct Extra {
 };
 
 struct Catalog {
-  std::string path;      // as the user gave it
-  std::string format;    // "torch-zip", "safetensors", "schema"
+  std::string path;    // as the user gave it
+  std::string format;  // "torch-zip", "safetensors", "schema"
   std::uint64_t file_bytes = 0;
   std::string metadata_digest;  // SHA-256, raw, over all bytes that are not tensor data
   bool has_values = true;       // false: names, shapes and dtypes only (a schema)
@@ -90,17 +92,17 @@ std::uint64_t nbytes(const Tensor& tensor);  // numel x itemsize; the reader has
 std::pair<std::uint64_t, std::uint64_t> byte_extent(const Tensor& tensor);
 // One view: same storage, offset, shape, strides and dtype (and bits). The catalogs must be one.
 bool tied(const Tensor& a, const Tensor& b);
-// Proves that the view lies inside its storage and nothing overflows; readers call it for each tensor.
-// An empty view may begin anywhere, as in torch. `unsupported` tensors are not looked at.
+// Proves that the view lies inside its storage and nothing overflows; readers call it for each
+// tensor. An empty view may begin anywhere, as in torch. `unsupported` tensors are not looked at.
 Status check_view(const Catalog& catalog, const Tensor& tensor, std::uint64_t pickle_offset);
 
 // The names below one container: tensors renamed to the dotted path below it, all other tensors
 // turned into extras. `roots` are paths tried in order ("" is the top); empty: found automatically,
-// as the language page's "Sources" says. A mapping with `state` and `param_groups` is an optimizer's.
-// The root becomes containers[0], with its metadata and its path from the top; containers outside
-// of it go. When there is no tensor, extras whose summary says "pickled module" are named.
-// Errors: root-not-found, root-ambiguous (lists candidates and the `root:` line to add), and
-// tensor-corrupt when two tensors have one dotted name.
+// as the language page's "Sources" says. A mapping with `state` and `param_groups` is an
+// optimizer's. The root becomes containers[0], with its metadata and its path from the top;
+// containers outside of it go. When there is no tensor, extras whose summary says "pickled module"
+// are named. Errors: root-not-found, root-ambiguous (lists candidates and the `root:` line to add),
+// and tensor-corrupt when two tensors have one dotted name.
 Result<Catalog> select_root(Catalog catalog, const std::vector<std::string>& roots);
 
 }  // namespace regraft

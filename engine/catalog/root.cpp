@@ -116,17 +116,16 @@ class RootSearch {
     });
     if (candidates.size() == 1) return candidates[0];
     if (candidates.empty()) {
-      Diagnostic diagnostic =
-          error(Code::root_not_found, where(),
-                "no mapping in the checkpoint consists mostly of tensors",
-                "say in the spec where the tensors are, with one of these lines");
+      Diagnostic diagnostic = error(
+          Code::root_not_found, where(), "no mapping in the checkpoint consists mostly of tensors",
+          "say in the spec where the tensors are, with one of these lines");
       list(diagnostic, holders());
       return diagnostic;
     }
-    Diagnostic diagnostic = error(
-        Code::root_ambiguous, where(),
-        "the checkpoint holds " + std::to_string(candidates.size()) + " state dicts",
-        "say in the spec which one is meant, with one of these lines");
+    Diagnostic diagnostic =
+        error(Code::root_ambiguous, where(),
+              "the checkpoint holds " + std::to_string(candidates.size()) + " state dicts",
+              "say in the spec which one is meant, with one of these lines");
     list(diagnostic, candidates);
     return diagnostic;
   }
@@ -151,10 +150,10 @@ class RootSearch {
     }
     std::string names;
     for (const std::string& path : roots) names += (names.empty() ? "" : ", ") + quoted(path);
-    Diagnostic diagnostic = error(
-        Code::root_not_found, where(),
-        roots.size() == 1 ? "the checkpoint has no tensors under the root " + names
-                          : "the checkpoint has no tensors under any of the roots " + names);
+    Diagnostic diagnostic =
+        error(Code::root_not_found, where(),
+              roots.size() == 1 ? "the checkpoint has no tensors under the root " + names
+                                : "the checkpoint has no tensors under any of the roots " + names);
     std::vector<std::string_view> paths;
     for (std::size_t i = 1; i < containers.size(); ++i) {
       if (below_[i] > 0) paths.push_back(containers[i].path);
@@ -214,8 +213,7 @@ class RootSearch {
   }
 
   Diagnostic no_tensors() const {
-    Diagnostic diagnostic =
-        error(Code::root_not_found, where(), "the checkpoint holds no tensors");
+    Diagnostic diagnostic = error(Code::root_not_found, where(), "the checkpoint holds no tensors");
     for (const Extra& extra : catalog_.extras) {
       if (extra.summary.find("pickled module") == std::string::npos) continue;
       diagnostic.notes.push_back(
@@ -253,10 +251,10 @@ class RootSearch {
     for (Tensor& tensor : catalog_.tensors) {
       if (renumbered[tensor.container] == kOutside) {
         catalog_.extras.push_back(
-            {std::move(tensor.name), !tensor.unsupported.empty()
-                                         ? tensor.unsupported
-                                         : "tensor " + std::string(name(tensor.dtype)) + " " +
-                                               to_string(tensor.shape)});
+            {std::move(tensor.name),
+             !tensor.unsupported.empty()
+                 ? tensor.unsupported
+                 : "tensor " + std::string(name(tensor.dtype)) + " " + to_string(tensor.shape)});
         continue;
       }
       const auto [other, fresh] = seen.emplace(tensor.name, tensor.container);
@@ -278,8 +276,7 @@ class RootSearch {
     kept.reserve(next);
     for (std::size_t i = root; i < containers.size(); ++i) {
       if (renumbered[i] == kOutside) continue;
-      containers[i].parent =
-          i == root ? -1 : static_cast<std::int32_t>(renumbered[parent(i)]);
+      containers[i].parent = i == root ? -1 : static_cast<std::int32_t>(renumbered[parent(i)]);
       kept.push_back(std::move(containers[i]));
     }
     containers = std::move(kept);

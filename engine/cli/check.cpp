@@ -33,8 +33,10 @@ int check(const std::vector<std::string>& specs, bool json, ColorMode color) {
     for (const Diagnostic& one : found.items()) diagnostics.add(one);
     if (!json && found.items().empty()) print_out(path + ": ok\n");
   }
-  if (json) print_out(to_json(diagnostics_report(diagnostics)));
-  else print_diagnostics(diagnostics, color);
+  if (json)
+    print_out(to_json(diagnostics_report(diagnostics)));
+  else
+    print_diagnostics(diagnostics, color);
   return diagnostics.exit_status();
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 std::string row(std::string_view left, std::string_view right) {
   std::string cell(right);
-  for (std::size_t at = 0; (at = cell.find('|', at)) != std::string::npos; at += 2) cell.insert(at, "\\");
+  for (std::size_t at = 0; (at = cell.find('|', at)) != std::string::npos; at += 2)
+    cell.insert(at, "\\");
   return "| `" + std::string(left) + "` | " + cell + " |\n";
 }
 
@@ -24,7 +25,8 @@ std::string table(std::string_view title, std::span<const Key> keys) {
 std::string diagnostics_page() {
   std::string out =
       "# Diagnostics\n\n"
-      "Every message has a code that stays the same between versions: `spec.yaml:3:5: error[unknown-key]: ...`.\n"
+      "Every message has a code that stays the same between versions: `spec.yaml:3:5: "
+      "error[unknown-key]: ...`.\n"
       "The exit status of a run is the weightiest of its errors: 130, then 3, 2, 1.\n\n";
   constexpr std::pair<int, std::string_view> kGroups[] = {
       {2, "Exit 2: a mistake in the spec or on the command line"},
@@ -58,19 +60,24 @@ void verb_section(const Verb& verb, std::string& out) {
 }
 
 std::string language_page() {
-  std::string out = "# Language reference\n\nMade from the program's own tables. [The guide](guide.md) explains the words.\n\n## Keys\n\n";
+  std::string out =
+      "# Language reference\n\nMade from the program's own tables. [The guide](guide.md) explains "
+      "the words.\n\n## Keys\n\n";
   out += table("Top level", spec_keys()) + table("`source`", source_keys());
   out += table("`expect`", expect_keys()) + table("`output`", output_keys());
   out += "## Verbs\n\n";
   for (const Verb* verb : all_verbs()) verb_section(*verb, out);
   out += table("Every rule also takes", rule_keys()) + table("`where`", where_keys());
-  out += "## Policies\n\nEach is one word, or a list of cases tried in order.\n\n" + table("A case", case_keys());
+  out += "## Policies\n\nEach is one word, or a list of cases tried in order.\n\n" +
+         table("A case", case_keys());
   for (const Policy* policy : all_policies()) {
-    out += "### `" + std::string(policy->name()) + "`\n\n" + std::string(policy->doc()) + " Default: `" +
-           std::string(policy->otherwise().name()) + "`.\n\n| `do` | |\n|---|---|\n";
+    out += "### `" + std::string(policy->name()) + "`\n\n" + std::string(policy->doc()) +
+           " Default: `" + std::string(policy->otherwise().name()) +
+           "`.\n\n| `do` | |\n|---|---|\n";
     for (const Action* action : policy->actions()) {
       std::string doc(action->doc());
-      for (const Param& param : action->params()) doc += " `" + std::string(param.name) + "`: " + std::string(param.doc);
+      for (const Param& param : action->params())
+        doc += " `" + std::string(param.name) + "`: " + std::string(param.doc);
       out += row(action->name(), doc);
     }
     out += "\n";

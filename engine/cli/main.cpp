@@ -1,9 +1,7 @@
 // The command line: docs/cli.md. Options are read here and nowhere else.
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-
 #include <atomic>
+#include <csignal>
 #include <map>
 
 #include "base/version.h"
@@ -22,7 +20,7 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 void on_signal(int) { cancelled = true; }
 
 void handle_signals() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends the process at once
@@ -40,28 +38,42 @@ const std::map<std::string, DigestKind> kDigests = {
     {"xxh3", DigestKind::xxh3}, {"sha256", DigestKind::sha256}, {"none", DigestKind::none}};
 
 template <typename T>
-void add_word(CLI::App& app, const std::string& flag, T& value, const std::map<std::string, T>& words,
-              const std::string& help) {
+void add_word(CLI::App& app, const std::string& flag, T& value,
+              const std::map<std::string, T>& words, const std::string& help) {
   std::string list;
   for (const auto& [word, unused] : words) list += (list.empty() ? "" : "|") + word;
-  app.add_option(flag, value, help)->transform(CLI::CheckedTransformer(words))->type_name(list)->option_text(list);
+  app.add_option(flag, value, help)
+      ->transform(CLI::CheckedTransformer(words))
+      ->type_name(list)
+      ->option_text(list);
 }
 
-void add_policy(CLI::App& app, const std::string& name, MigrateOptions& options, const std::string& help) {
+void add_policy(CLI::App& app, const std::string& name, MigrateOptions& options,
+                const std::string& help) {
   app.add_option_function<std::string>(
          "--" + name,
-         [&options, name](const std::string& text) { options.spec.policies.emplace_back(name, text); }, help)
+         [&options, name](const std::string& text) {
+           options.spec.policies.emplace_back(name, text);
+         },
+         help)
       ->type_name("WORD");
 }
 
 void add_migrate_options(CLI::App& app, MigrateOptions& options) {
-  app.add_option("paths", options.positionals, "SPEC and SOURCE; with -e, SOURCE alone")->type_name("PATH");
-  app.add_option("-t,--target", options.request.target, "The model to load into: a checkpoint or a schema")
+  app.add_option("paths", options.positionals, "SPEC and SOURCE; with -e, SOURCE alone")
+      ->type_name("PATH");
+  app.add_option("-t,--target", options.request.target,
+                 "The model to load into: a checkpoint or a schema")
       ->type_name("TARGET");
-  app.add_option("-o,--output", options.request.output, "The file to write; its suffix sets the format")
+  app.add_option("-o,--output", options.request.output,
+                 "The file to write; its suffix sets the format")
       ->type_name("OUT");
-  app.add_option("-e,--rule", options.spec.rules, "A rule in place of a spec, repeatable: -e 'drop: ^fc\\.'")
-      ->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("RULE");
+  app.add_option("-e,--rule", options.spec.rules,
+                 "A rule in place of a spec, repeatable: -e 'drop: ^fc\\.'")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("RULE");
   app.add_option_function<std::vector<std::string>>(
          "--set",
          [&options](const std::vector<std::string>& settings) {
@@ -73,16 +85,27 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
            }
          },
          "A variable of the spec, repeatable")
-      ->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("NAME=VALUE");
-  add_policy(app, "missing", options, "Policy for target tensors that nothing reaches: error, keep, omit");
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("NAME=VALUE");
+  add_policy(app, "missing", options,
+             "Policy for target tensors that nothing reaches: error, keep, omit");
   add_policy(app, "unexpected", options, "Policy for results the target lacks: error, drop, keep");
   add_policy(app, "shape", options, "Policy for other shapes than the target's: error, skip");
-  add_policy(app, "dtype", options, "Policy for other dtypes than the target's: cast, source, error");
+  add_policy(app, "dtype", options,
+             "Policy for other dtypes than the target's: cast, source, error");
   add_policy(app, "extras", options, "Policy for content beside the tensors: drop, error");
-  app.add_option("--write-spec", options.write_spec, "Save what was typed as a spec")->type_name("FILE");
+  app.add_option("--write-spec", options.write_spec, "Save what was typed as a spec")
+      ->type_name("FILE");
   app.add_option("--print", options.print, "Print one stage in place of the report")
-      ->check(CLI::IsMember({"spec", "program", "plan", "schedule"}))->type_name("STAGE");
-  app.add_option("--report", options.report_path, "Write the report to FILE.json or FILE.html")->type_name("FILE");
+      ->check(CLI::IsMember({"spec", "program", "plan", "schedule"}))
+      ->type_name("STAGE");
+  app.add_option("--report", options.report_path, "Write the report to FILE.json or FILE.html")
+      ->type_name("FILE");
+  app.add_option("--max-growth", options.request.max_growth,
+                 "Refuse an output of more than N times the inputs; 0: no limit (default 4)")
+      ->type_name("N");
   app.add_flag("--strict", options.request.strict, "Rules that match nothing are errors");
   app.add_flag("--json", options.json, "Print the report as JSON");
   app.add_flag("--verbose", options.verbose, "List every name in the report");
@@ -95,9 +118,11 @@ void add_apply_options(CLI::App& app, MigrateOptions& options) {
   app.add_flag("--dry-run", options.dry_run, "Plan only");
   app.add_flag("!--no-sync", execute.sync, "Do not wait until the disk has the output");
   app.add_flag("!--no-verify", execute.verify, "Do not check the source's CRCs");
-  app.add_flag("--verify-output", execute.verify_output, "Read the output again before publishing it");
+  app.add_flag("--verify-output", execute.verify_output,
+               "Read the output again before publishing it");
   add_word(app, "--digest", execute.digest, kDigests, "The kind of digest in the report");
-  app.add_flag("--digest-inputs", execute.digest_inputs, "Digests of every input tensor, used or not");
+  app.add_flag("--digest-inputs", execute.digest_inputs,
+               "Digests of every input tensor, used or not");
   add_word(app, "--progress", options.progress, kProgress, "Progress on stderr");
 }
 
@@ -113,25 +138,36 @@ int run_inspect(InspectOptions& options, ColorMode color) {
 }
 
 int parse_and_run(int argc, char** argv) {
-  CLI::App app{"regraft migrates model checkpoints by rules.\n"
-               "Exit status: 0 done, 1 the result breaks the spec's policy or `expect`, 2 wrong usage or a mistake\n"
-               "in a spec, 3 a file cannot be read or written, 130 interrupted.",
-               "regraft"};
+  CLI::App app{
+      "regraft migrates model checkpoints by rules.\n"
+      "Exit status: 0 done, 1 the result breaks the spec's policy or `expect`, 2 wrong usage or a "
+      "mistake\n"
+      "in a spec, 3 a file cannot be read or written, 130 interrupted.",
+      "regraft"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("regraft ") + std::string(version()));
   app.get_formatter()->column_width(34);
 
   InspectOptions inspect_options;
   ColorMode inspect_color = ColorMode::automatic;
-  CLI::App* inspect_command = app.add_subcommand("inspect", "Names, shapes, dtypes, bytes, sharing, metadata of a checkpoint");
-  inspect_command->add_option("file", inspect_options.path, "A checkpoint")->required()->type_name("FILE");
+  CLI::App* inspect_command = app.add_subcommand(
+      "inspect", "Names, shapes, dtypes, bytes, sharing, metadata of a checkpoint");
+  inspect_command->add_option("file", inspect_options.path, "A checkpoint")
+      ->required()
+      ->type_name("FILE");
   inspect_command->add_flag("--keys", inspect_options.keys, "Names alone, one a line");
   inspect_command->add_flag("--json", inspect_options.json, "Everything as JSON");
-  inspect_command->add_flag("--schema", inspect_options.schema, "A target schema: names, dtypes and shapes as YAML");
-  inspect_command->add_flag("--values", inspect_options.values, "Read the tensors: norms, NaN and Inf");
+  inspect_command->add_flag("--schema", inspect_options.schema,
+                            "A target schema: names, dtypes and shapes as YAML");
+  inspect_command->add_flag("--values", inspect_options.values,
+                            "Read the tensors: norms, NaN and Inf");
   inspect_command->add_flag("--verbose", inspect_options.verbose, "Cut no long list");
-  inspect_command->add_option("--root", inspect_options.root, "The state dict inside the checkpoint; '' is the top")->type_name("PATH");
-  add_word(*inspect_command, "--color", inspect_color, kColors, "Colour on a terminal; NO_COLOR is honoured");
+  inspect_command
+      ->add_option("--root", inspect_options.root,
+                   "The state dict inside the checkpoint; '' is the top")
+      ->type_name("PATH");
+  add_word(*inspect_command, "--color", inspect_color, kColors,
+           "Colour on a terminal; NO_COLOR is honoured");
 
   MigrateOptions plan_options, apply_options;
   CLI::App* plan_command = app.add_subcommand("plan", "What would happen; reads headers only");
@@ -147,15 +183,20 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* check_command = app.add_subcommand("check", "Lint specs without a checkpoint");
   check_command->add_option("spec", specs, "Specs")->required()->type_name("SPEC");
   check_command->add_flag("--json", check_json, "Diagnostics as JSON");
-  add_word(*check_command, "--color", check_color, kColors, "Colour on a terminal; NO_COLOR is honoured");
+  add_word(*check_command, "--color", check_color, kColors,
+           "Colour on a terminal; NO_COLOR is honoured");
 
   std::string document_name;
   CLI::App* schema_command = app.add_subcommand("schema", "Print a JSON Schema");
   schema_command->add_option("what", document_name, "What it is for")
-      ->required()->check(CLI::IsMember({"spec", "report", "plan", "target"}))->type_name("spec|report|plan|target");
+      ->required()
+      ->check(CLI::IsMember({"spec", "report", "plan", "target"}))
+      ->type_name("spec|report|plan|target");
   // For the pages of docs/ that are made from the program's own tables.
   CLI::App* reference_command = app.add_subcommand("reference", "")->group("");
-  reference_command->add_option("what", document_name)->required()->check(CLI::IsMember({"diagnostics", "language"}));
+  reference_command->add_option("what", document_name)
+      ->required()
+      ->check(CLI::IsMember({"diagnostics", "language"}));
 
   try {
     app.parse(argc, argv);
@@ -169,7 +210,8 @@ int parse_and_run(int argc, char** argv) {
   if (*plan_command) return migrate(std::move(plan_options), cancelled);
   if (*apply_command) return migrate(std::move(apply_options), cancelled);
   if (*check_command) return check(specs, check_json, check_color);
-  const std::string text = *schema_command ? schema_document(document_name) : reference_document(document_name);
+  const std::string text =
+      *schema_command ? schema_document(document_name) : reference_document(document_name);
   return print_out(text) ? 0 : info(Code::file_write).exit_status;
 }
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-
 namespace regraft::cli {
 namespace {
 
@@ -26,18 +25,20 @@ bool looks_like_checkpoint(const std::string& path) {
 bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
   std::vector<std::string>& paths = options.positionals;
   const std::string command = options.apply ? "apply" : "plan";
-  const bool only_policies = options.spec.rules.empty() && !options.spec.policies.empty() && paths.size() == 1 &&
-                             looks_like_checkpoint(paths[0]);
+  const bool only_policies = options.spec.rules.empty() && !options.spec.policies.empty() &&
+                             paths.size() == 1 && looks_like_checkpoint(paths[0]);
   if (options.spec.rules.empty() && !only_policies) {
     if (paths.size() >= 2 && looks_like_checkpoint(paths[0]) && !looks_like_checkpoint(paths[1])) {
-      diagnostics.add(usage("the first argument " + quoted(paths[0]) + " is a checkpoint, the second " +
-                                quoted(paths[1]) + " a text: the spec comes first",
+      diagnostics.add(usage("the first argument " + quoted(paths[0]) +
+                                " is a checkpoint, the second " + quoted(paths[1]) +
+                                " a text: the spec comes first",
                             "regraft " + command + " " + paths[1] + " " + paths[0]));
       return false;
     }
     if (paths.size() == 1 && looks_like_checkpoint(paths[0])) {
-      diagnostics.add(usage("there is a checkpoint and no spec",
-                            "give the spec first, or rules with -e, for instance -e 'drop: ^fc\\.'"));
+      diagnostics.add(
+          usage("there is a checkpoint and no spec",
+                "give the spec first, or rules with -e, for instance -e 'drop: ^fc\\.'"));
       return false;
     }
     if (!paths.empty()) {
@@ -51,12 +52,13 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
     return false;
   }
   if (paths.size() > 1) {
-    diagnostics.add(usage("there is one source, not " + std::to_string(paths.size()) + ": " + quoted(paths[1]) +
-                              " is too many",
+    diagnostics.add(usage("there is one source, not " + std::to_string(paths.size()) + ": " +
+                              quoted(paths[1]) + " is too many",
                           "the target is given with -t, the output with -o"));
     return false;
   }
-  const bool needs_source = options.request.until != Stage::spec && options.request.until != Stage::program;
+  const bool needs_source =
+      options.request.until != Stage::spec && options.request.until != Stage::program;
   if (needs_source && paths.empty()) {
     diagnostics.add(usage("there is no source", "regraft " + command + " SPEC SOURCE"));
     return false;
@@ -81,13 +83,14 @@ bool choose_stage(MigrateOptions& options, Diagnostics& diagnostics) {
 }
 
 bool same_file(const std::string& a, const std::string& b) {
-  struct stat left {}, right {};
-  return ::stat(a.c_str(), &left) == 0 && ::stat(b.c_str(), &right) == 0 && left.st_dev == right.st_dev &&
-         left.st_ino == right.st_ino;
+  struct stat left{}, right{};
+  return ::stat(a.c_str(), &left) == 0 && ::stat(b.c_str(), &right) == 0 &&
+         left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
 // A report or spec is never written over an input or the output.
-bool may_write(const MigrateOptions& options, const std::string& path, const char* flag, Diagnostics& diagnostics) {
+bool may_write(const MigrateOptions& options, const std::string& path, const char* flag,
+               Diagnostics& diagnostics) {
   std::vector<std::string> taken = options.request.sources;
   if (options.request.target) taken.push_back(*options.request.target);
   if (!options.spec.path.empty()) taken.push_back(options.spec.path);
@@ -105,7 +108,8 @@ bool check_side_files(const MigrateOptions& options, Diagnostics& diagnostics) {
   bool good = true;
   if (!options.report_path.empty()) {
     if (!options.report_path.ends_with(".json") && !options.report_path.ends_with(".html")) {
-      diagnostics.add(usage("the report " + quoted(options.report_path) + " has no format", "end it in .json or .html"));
+      diagnostics.add(usage("the report " + quoted(options.report_path) + " has no format",
+                            "end it in .json or .html"));
       good = false;
     }
     good &= may_write(options, options.report_path, "--report", diagnostics);
@@ -130,7 +134,8 @@ std::string printed(const MigrateOptions& options, const Run& run) {
 }
 
 Status write_report(const MigrateOptions& options, const std::string& json) {
-  return write_file(options.report_path, options.report_path.ends_with(".html") ? to_html(json) : json);
+  return write_file(options.report_path,
+                    options.report_path.ends_with(".html") ? to_html(json) : json);
 }
 
 int finish(const MigrateOptions& options, Diagnostics& diagnostics) {
@@ -162,14 +167,16 @@ int migrate(MigrateOptions options, const std::atomic<bool>& cancelled) {
   std::optional<yaml::Node> tree = assemble_spec(options.spec, usage_problems);
   if (!tree) return finish(options, usage_problems);
   // What is wrong with the text does not hide what is wrong with its meaning.
-  if (usage_problems.has_errors()) options.request.until = std::min(options.request.until, Stage::program);
+  if (usage_problems.has_errors())
+    options.request.until = std::min(options.request.until, Stage::program);
   options.request.spec = std::move(*tree);
   options.request.spec_path = options.spec.path;
 
   ProgressPrinter progress(options.progress);
   options.request.execute.cancelled = &cancelled;
   options.request.execute.progress = [&](const Progress& at) { progress.update(at); };
-  // Not freed: the process ends here, and a hundred thousand names take a tenth of a run to take apart.
+  // Not freed: the process ends here, and a hundred thousand names take a tenth of a run to take
+  // apart.
   Run& run = *regraft::run(options.request).release();
   if (usage_problems.has_errors()) {
     for (const Diagnostic& one : run.diagnostics.items()) usage_problems.add(one);
@@ -177,7 +184,8 @@ int migrate(MigrateOptions options, const std::atomic<bool>& cancelled) {
   }
 
   if (run.program && !options.write_spec.empty())
-    if (Status written = write_file(options.write_spec, yaml::write(options.request.spec)); !written)
+    if (Status written = write_file(options.write_spec, yaml::write(options.request.spec));
+        !written)
       run.diagnostics.add(std::move(written).error());
   const Report report = run.report(options.request);
   if (run.program && run.plan && !options.report_path.empty())
@@ -185,8 +193,10 @@ int migrate(MigrateOptions options, const std::atomic<bool>& cancelled) {
       run.diagnostics.add(std::move(written).error());
 
   bool out = true;
-  if (!options.print.empty()) out = print_out(printed(options, run));
-  else if (options.json) out = print_out(to_json(report));
+  if (!options.print.empty())
+    out = print_out(printed(options, run));
+  else if (options.json)
+    out = print_out(to_json(report));
   print_diagnostics(run.diagnostics, options.color);
   if (options.print.empty() && !options.json && run.plan)
     out = print_out(to_text(report, {.color = use_color(options.color, STDOUT_FILENO),

@@ -13,13 +13,13 @@ namespace regraft::cli {
 
 struct MigrateOptions {
   SpecInput spec;
-  Request request;                // without the spec
+  Request request;                       // without the spec
   std::vector<std::string> positionals;  // SPEC SOURCE, or SOURCE with -e
   bool apply = false;
   bool dry_run = false;
   bool json = false;
   bool verbose = false;
-  std::string print;              // spec, program, plan or schedule
+  std::string print;  // spec, program, plan or schedule
   std::string report_path;
   std::string write_spec;
   ColorMode color = ColorMode::automatic;

@@ -16,15 +16,19 @@ using namespace std::chrono_literals;
 std::string seconds(double value) {
   const auto whole = static_cast<long>(std::ceil(value));
   std::array<char, 32> text{};
-  if (whole < 60) std::snprintf(text.data(), text.size(), "%ld s", whole);
-  else std::snprintf(text.data(), text.size(), "%ld min %02ld s", whole / 60, whole % 60);
+  if (whole < 60)
+    std::snprintf(text.data(), text.size(), "%ld s", whole);
+  else
+    std::snprintf(text.data(), text.size(), "%ld min %02ld s", whole / 60, whole % 60);
   return text.data();
 }
 
 std::string line(const Progress& progress, double elapsed) {
-  const auto done = static_cast<double>(progress.done_bytes), total = static_cast<double>(progress.total_bytes);
+  const auto done = static_cast<double>(progress.done_bytes),
+             total = static_cast<double>(progress.total_bytes);
   const double rate = elapsed > 0 ? done / elapsed : 0;
-  std::string text = human_bytes(done) + " of " + human_bytes(total) + ", " + human_bytes(rate) + "/s";
+  std::string text =
+      human_bytes(done) + " of " + human_bytes(total) + ", " + human_bytes(rate) + "/s";
   if (rate > 0 && done < total) text += ", " + seconds((total - done) / rate) + " left";
   return text;
 }
@@ -58,7 +62,8 @@ void ProgressPrinter::update(const Progress& progress) {
   const auto now = Clock::now();
   // Nothing that is over at once needs a line.
   const auto pause = kind_ == Kind::live ? Clock::duration(100ms) : Clock::duration(10s);
-  if (now - start_ < (kind_ == Kind::live ? Clock::duration(300ms) : pause) || now - last_ < pause) return;
+  if (now - start_ < (kind_ == Kind::live ? Clock::duration(300ms) : pause) || now - last_ < pause)
+    return;
   last_ = now;
   const std::string text = line(progress, std::chrono::duration<double>(now - start_).count());
   if (kind_ == Kind::live) {

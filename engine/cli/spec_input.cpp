@@ -34,7 +34,8 @@ yaml::Node& member(yaml::Node& mapping, const std::string& key, yaml::Node::Kind
   return mapping.entries.back().value;
 }
 
-std::optional<yaml::Node> option(const std::string& name, const std::string& text, Diagnostics& diagnostics) {
+std::optional<yaml::Node> option(const std::string& name, const std::string& text,
+                                 Diagnostics& diagnostics) {
   return yaml::parse(std::make_shared<const SourceText>(SourceText{name, text}), diagnostics);
 }
 
@@ -45,8 +46,10 @@ std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& dia
   std::optional<yaml::Node> tree;
   if (!input.path.empty()) {
     Result<SourceTextPtr> text = read_text(input.path);
-    if (!text) diagnostics.add(std::move(text).error());
-    else tree = yaml::parse(*text, diagnostics);
+    if (!text)
+      diagnostics.add(std::move(text).error());
+    else
+      tree = yaml::parse(*text, diagnostics);
     if (!tree) return std::nullopt;
   } else {
     tree = empty(yaml::Node::Kind::mapping, source);
@@ -54,7 +57,8 @@ std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& dia
     yaml::Node& rules = member(*tree, "rules", yaml::Node::Kind::sequence, source);
     for (std::size_t i = 0; i < input.rules.size(); ++i) {
       const std::string name = input.rules.size() == 1 ? "-e" : "-e " + std::to_string(i + 1);
-      if (auto rule = option(name, input.rules[i], diagnostics)) rules.items.push_back(std::move(*rule));
+      if (auto rule = option(name, input.rules[i], diagnostics))
+        rules.items.push_back(std::move(*rule));
     }
   }
   if (tree->is_mapping())
@@ -62,7 +66,8 @@ std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& dia
       auto value = option("--" + name, text, diagnostics);
       if (!value) continue;
       yaml::Node& policies = member(*tree, "policy", yaml::Node::Kind::mapping, source);
-      if (policies.is_mapping()) member(policies, name, yaml::Node::Kind::null, source) = std::move(*value);
+      if (policies.is_mapping())
+        member(policies, name, yaml::Node::Kind::null, source) = std::move(*value);
     }
   return tree;
 }

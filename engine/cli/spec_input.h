@@ -17,7 +17,8 @@ struct SpecInput {
   std::vector<std::pair<std::string, std::string>> policies;  // name and YAML: `missing`, `keep`
 };
 
-// The document that the options amount to; empty when nothing can be made of them. A policy option replaces the spec's whole policy.
+// The document that the options amount to; empty when nothing can be made of them. A policy option
+// replaces the spec's whole policy.
 std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& diagnostics);
 
 }  // namespace regraft::cli

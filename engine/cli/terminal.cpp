@@ -28,7 +28,8 @@ bool write_all(int fd, std::string_view text) {
 }
 
 Diagnostic cannot_write(const std::string& path) {
-  return error(Code::file_write, file_location(path), std::string("cannot write it: ") + std::strerror(errno));
+  return error(Code::file_write, file_location(path),
+               std::string("cannot write it: ") + std::strerror(errno));
 }
 
 }  // namespace
@@ -37,18 +38,21 @@ bool use_color(ColorMode mode, int fd) {
   if (mode != ColorMode::automatic) return mode == ColorMode::always;
   const char* no_color = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
-  return ::isatty(fd) == 1 && !(no_color && *no_color) && !(terminal && std::string_view(terminal) == "dumb");
+  return ::isatty(fd) == 1 && !(no_color && *no_color) &&
+         !(terminal && std::string_view(terminal) == "dumb");
 }
 
 int terminal_width(int fd) {
   winsize size{};
-  if (::isatty(fd) == 1 && ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40) return size.ws_col;
+  if (::isatty(fd) == 1 && ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
+    return size.ws_col;
   return 100;
 }
 
 bool print_out(std::string_view text) {
   if (write_all(STDOUT_FILENO, text)) return true;
-  if (errno != EPIPE) print_err(std::string("error: cannot write to stdout: ") + std::strerror(errno) + "\n");
+  if (errno != EPIPE)
+    print_err(std::string("error: cannot write to stdout: ") + std::strerror(errno) + "\n");
   return false;
 }
 
@@ -57,13 +61,14 @@ void print_err(std::string_view text) { write_all(STDERR_FILENO, text); }
 Result<SourceTextPtr> read_text(const std::string& path) {
   REGRAFT_TRY(const std::shared_ptr<InputFile> file, InputFile::open(path));
   if (file->size() > kMostText)
-    return error(Code::limit_exceeded, file_location(path), "it is larger than 16 MiB, which no spec is");
+    return error(Code::limit_exceeded, file_location(path),
+                 "it is larger than 16 MiB, which no spec is");
   REGRAFT_TRY(std::string text, file->read_string(0, file->size()));
   return std::make_shared<const SourceText>(SourceText{path, std::move(text)});
 }
 
 Status write_file(const std::string& path, std::string_view text) {
-  struct stat existing {};
+  struct stat existing{};
   if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
     // A device or a pipe, such as /dev/stdout, is written as it is.
     const int fd = S_ISDIR(existing.st_mode) ? -1 : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);

@@ -10,12 +10,16 @@ OutputOptions compile_output(const Spec& spec, Diagnostics& diagnostics) {
   for (const yaml::Entry& entry : spec.output) {
     const yaml::Node& value = entry.value;
     if (entry.key.text == "ties") {
-      if (value.is_scalar() && value.text == "duplicate") output.ties = TiesMode::duplicate;
-      else if (value.is_scalar() && value.text == "first") output.ties = TiesMode::first;
-      else if (value.is_scalar() && value.text == "error") output.ties = TiesMode::error;
+      if (value.is_scalar() && value.text == "duplicate")
+        output.ties = TiesMode::duplicate;
+      else if (value.is_scalar() && value.text == "first")
+        output.ties = TiesMode::first;
+      else if (value.is_scalar() && value.text == "error")
+        output.ties = TiesMode::error;
       else
-        diagnostics.add(error(Code::wrong_type, value.where,
-                              "`ties` is `duplicate`, `first` or `error`, not " + yaml::describe(value)));
+        diagnostics.add(
+            error(Code::wrong_type, value.where,
+                  "`ties` is `duplicate`, `first` or `error`, not " + yaml::describe(value)));
     } else if (entry.key.text == "metadata") {
       if (!value.is_mapping()) {
         diagnostics.add(error(Code::wrong_type, value.where,
@@ -23,10 +27,12 @@ OutputOptions compile_output(const Spec& spec, Diagnostics& diagnostics) {
         continue;
       }
       for (const yaml::Entry& pair : value.entries) {
-        if (pair.value.is_scalar()) output.metadata.emplace_back(pair.key.text, pair.value.text);
+        if (pair.value.is_scalar())
+          output.metadata.emplace_back(pair.key.text, pair.value.text);
         else
-          diagnostics.add(error(Code::wrong_type, pair.value.where,
-                                "a value of `metadata` is a text, not " + yaml::describe(pair.value)));
+          diagnostics.add(
+              error(Code::wrong_type, pair.value.where,
+                    "a value of `metadata` is a text, not " + yaml::describe(pair.value)));
       }
     }
   }

@@ -7,8 +7,8 @@
 namespace regraft {
 namespace {
 
-constexpr std::array<std::string_view, 7> kPromises = {"missing", "skipped", "unexpected", "dropped",
-                                                       "adapted", "kept",    "initialised"};
+constexpr std::array<std::string_view, 7> kPromises = {
+    "missing", "skipped", "unexpected", "dropped", "adapted", "kept", "initialised"};
 
 struct Operator {
   std::string_view text;
@@ -33,12 +33,18 @@ std::string_view trim(std::string_view text) {
 template <typename T>
 bool compare(Comparison::Op op, T left, T right) {
   switch (op) {
-    case Comparison::Op::equal: return left == right;
-    case Comparison::Op::not_equal: return left != right;
-    case Comparison::Op::less: return left < right;
-    case Comparison::Op::less_equal: return left <= right;
-    case Comparison::Op::greater: return left > right;
-    case Comparison::Op::greater_equal: return left >= right;
+    case Comparison::Op::equal:
+      return left == right;
+    case Comparison::Op::not_equal:
+      return left != right;
+    case Comparison::Op::less:
+      return left < right;
+    case Comparison::Op::less_equal:
+      return left <= right;
+    case Comparison::Op::greater:
+      return left > right;
+    case Comparison::Op::greater_equal:
+      return left >= right;
   }
   return false;
 }
@@ -84,9 +90,10 @@ std::optional<Comparison> read_comparison(const yaml::Node& node, bool percentag
     good = read_number(text, comparison.number);
   }
   if (good) return comparison;
-  diagnostics.add(error(Code::wrong_type, node.where,
-                        percentage ? "`loaded` is a share such as '>= 98%', not " + yaml::describe(node)
-                                   : "`count` is a number such as 8 or '>= 1', not " + yaml::describe(node)));
+  diagnostics.add(
+      error(Code::wrong_type, node.where,
+            percentage ? "`loaded` is a share such as '>= 98%', not " + yaml::describe(node)
+                       : "`count` is a number such as 8 or '>= 1', not " + yaml::describe(node)));
   return std::nullopt;
 }
 

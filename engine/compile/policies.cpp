@@ -22,14 +22,16 @@ class PolicyCompiler {
 
   BoundPolicy compile(const yaml::Node* node) {
     BoundPolicy bound{policy_.kind(), {}};
-    if (node && node->is_scalar()) word(*node, nullptr, bound);
+    if (node && node->is_scalar())
+      word(*node, nullptr, bound);
     else if (node && node->is_sequence())
       for (const yaml::Node& item : node->items) one_case(item, bound);
     else if (node)
       fail(Code::wrong_type, node->where,
            "`" + std::string(policy_.name()) + "` is a word or a list of cases, not " +
                yaml::describe(*node),
-           "for instance `" + std::string(policy_.name()) + ": " + std::string(policy_.otherwise().name()) + "`");
+           "for instance `" + std::string(policy_.name()) + ": " +
+               std::string(policy_.otherwise().name()) + "`");
     Diagnostics none;
     PolicyCase last;
     last.action = policy_.otherwise().bind(nullptr, none);
@@ -60,7 +62,8 @@ class PolicyCompiler {
   }
 
   void word(const yaml::Node& node, const yaml::Node* parameters, BoundPolicy& bound,
-            PolicyCase head = {.match = {}, .unless = {}, .action = {}, .word = {}, .where = {}, .always = true}) {
+            PolicyCase head = {
+                .match = {}, .unless = {}, .action = {}, .word = {}, .where = {}, .always = true}) {
     const Action* chosen = action(node);
     if (!chosen) return;
     if (parameters) check_keys(*parameters, *chosen);
@@ -80,13 +83,16 @@ class PolicyCompiler {
   void one_case(const yaml::Node& node, BoundPolicy& bound) {
     if (!node.is_mapping())
       return fail(Code::wrong_type, node.where, "a case is a mapping, not " + yaml::describe(node),
-                  "for instance `- {match: '^head\\.', do: " + std::string(policy_.otherwise().name()) + "}`");
+                  "for instance `- {match: '^head\\.', do: " +
+                      std::string(policy_.otherwise().name()) + "}`");
     const yaml::Node* chosen = node.find("do");
     if (!chosen)
       return fail(Code::missing_key, node.where, "a case without `do`", "add what is to happen");
     PolicyCase head;
-    if (const yaml::Node* match = node.find("match")) head.match = read_patterns(*match, diagnostics_);
-    if (const yaml::Node* unless = node.find("unless")) head.unless = read_patterns(*unless, diagnostics_);
+    if (const yaml::Node* match = node.find("match"))
+      head.match = read_patterns(*match, diagnostics_);
+    if (const yaml::Node* unless = node.find("unless"))
+      head.unless = read_patterns(*unless, diagnostics_);
     head.always = !node.find("match") && !node.find("unless");
     word(*chosen, &node, bound, std::move(head));
   }
@@ -104,27 +110,42 @@ bool any_found(const std::vector<RuleEntry>& entries, std::string_view name) {
 
 std::string_view name(Decision decision) {
   switch (decision) {
-    case Decision::loaded: return "loaded";
-    case Decision::transformed: return "transformed";
-    case Decision::adapted: return "adapted";
-    case Decision::kept: return "kept";
-    case Decision::initialised: return "initialised";
-    case Decision::skipped: return "skipped";
-    case Decision::omitted: return "omitted";
-    case Decision::error: return "error";
-    case Decision::unexpected: return "unexpected";
+    case Decision::loaded:
+      return "loaded";
+    case Decision::transformed:
+      return "transformed";
+    case Decision::adapted:
+      return "adapted";
+    case Decision::kept:
+      return "kept";
+    case Decision::initialised:
+      return "initialised";
+    case Decision::skipped:
+      return "skipped";
+    case Decision::omitted:
+      return "omitted";
+    case Decision::error:
+      return "error";
+    case Decision::unexpected:
+      return "unexpected";
   }
   return "";
 }
 
 std::string_view name(Disposition disposition) {
   switch (disposition) {
-    case Disposition::used: return "used";
-    case Disposition::dropped: return "dropped";
-    case Disposition::skipped: return "skipped";
-    case Disposition::unexpected_dropped: return "unexpected-dropped";
-    case Disposition::unexpected_kept: return "unexpected-kept";
-    case Disposition::error: return "error";
+    case Disposition::used:
+      return "used";
+    case Disposition::dropped:
+      return "dropped";
+    case Disposition::skipped:
+      return "skipped";
+    case Disposition::unexpected_dropped:
+      return "unexpected-dropped";
+    case Disposition::unexpected_kept:
+      return "unexpected-kept";
+    case Disposition::error:
+      return "error";
   }
   return "";
 }
@@ -141,7 +162,8 @@ const PolicyCase& BoundPolicy::case_for(std::string_view name) const {
 
 std::span<const Key> case_keys() { return kCaseKeys; }
 
-std::array<BoundPolicy, 5> compile_policies(const Spec& spec, std::span<const Policy* const> policies,
+std::array<BoundPolicy, 5> compile_policies(const Spec& spec,
+                                            std::span<const Policy* const> policies,
                                             Diagnostics& diagnostics) {
   std::array<BoundPolicy, 5> bound;
   std::vector<Key> known;

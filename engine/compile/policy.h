@@ -22,10 +22,10 @@ enum class Decision {
   adapted,      // by a shape policy
   kept,         // the target's own values: no result reached it
   initialised,
-  skipped,      // the target's own values: a result reached it and does not fit
-  omitted,      // not in the output
+  skipped,  // the target's own values: a result reached it and does not fit
+  omitted,  // not in the output
   error,
-  unexpected,   // no name of the target: a result that is kept all the same
+  unexpected,  // no name of the target: a result that is kept all the same
 };
 std::string_view name(Decision decision);
 
@@ -44,11 +44,11 @@ struct Situation {
 // What a policy makes of it.
 struct Settled {
   Decision decision = Decision::error;
-  ExprPtr expr;          // null for omitted and error
-  bool continues = false;  // the next policy (dtype after shape) still has a say
-  std::string detail;    // for the report
+  ExprPtr expr;             // null for omitted and error
+  bool continues = false;   // the next policy (dtype after shape) still has a say
+  std::string detail;       // for the report
   Code code = Code::usage;  // of errors
-  std::string message;   // of errors; the planner adds the place
+  std::string message;      // of errors; the planner adds the place
   std::string hint;
 };
 
@@ -83,12 +83,12 @@ class Policy {
 };
 
 struct PolicyCase {
-  std::vector<RuleEntry> match;   // empty: everything
+  std::vector<RuleEntry> match;  // empty: everything
   std::vector<RuleEntry> unless;
   std::shared_ptr<const BoundAction> action;
-  std::string_view word;          // the action's name
-  Location where;                 // unknown for the default
-  bool always = false;            // no match and no unless
+  std::string_view word;  // the action's name
+  Location where;         // unknown for the default
+  bool always = false;    // no match and no unless
 };
 
 // The cases of one policy in order, the default last.

@@ -41,7 +41,8 @@ std::string print(const PolicyCase& one) {
 std::string print(const Program& program) {
   std::string out = "program " + quoted(program.name) + "\n";
   for (const auto& [name, variable] : program.variables)
-    out += "var " + name + ": " + (variable.value ? describe(*variable.value) : "known with its source") + "\n";
+    out += "var " + name + ": " +
+           (variable.value ? describe(*variable.value) : "known with its source") + "\n";
   if (program.has_roots)
     for (const std::string& root : program.roots) out += "root " + quoted(root) + "\n";
   if (!program.require.empty()) out += "require " + patterns(program.require) + "\n";
@@ -59,7 +60,8 @@ std::string print(const Program& program) {
   constexpr std::string_view kPolicies[] = {"missing", "unexpected", "shape", "dtype", "extras"};
   for (const BoundPolicy& policy : program.policies)
     for (const PolicyCase& one : policy.cases)
-      out += "policy " + std::string(kPolicies[static_cast<std::size_t>(policy.kind)]) + ": " + print(one) + "\n";
+      out += "policy " + std::string(kPolicies[static_cast<std::size_t>(policy.kind)]) + ": " +
+             print(one) + "\n";
   for (const NamePromise& promise : program.expect.names)
     out += "expect " + std::string(name(promise.promise)) + ": " +
            (promise.patterns.empty() ? "none" : patterns(promise.patterns)) + "\n";

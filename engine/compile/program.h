@@ -22,9 +22,9 @@ namespace regraft {
 struct Comparison {
   enum class Op { equal, not_equal, less, less_equal, greater, greater_equal };
   Op op = Op::equal;
-  std::int64_t number = 0;       // counts
-  double fraction = 0;           // percentages, 0..1
-  std::string text;              // as written
+  std::int64_t number = 0;  // counts
+  double fraction = 0;      // percentages, 0..1
+  std::string text;         // as written
   [[nodiscard]] bool holds(std::uint64_t count) const;
   // part of whole against `fraction`; nothing of nothing is all of it.
   [[nodiscard]] bool holds(std::uint64_t part, std::uint64_t whole) const;
@@ -44,11 +44,12 @@ struct Rule {
   std::unique_ptr<const BoundVerb> bound;
   std::vector<RuleEntry> unless;
   Where where_clause;
-  std::vector<std::optional<Expression>> when;  // one for each entry (captures differ); empty: always
+  std::vector<std::optional<Expression>>
+      when;  // one for each entry (captures differ); empty: always
   std::optional<Comparison> count;
   std::string id, note;
-  Location where;        // of the verb
-  bool table = false;    // entries are a table's
+  Location where;      // of the verb
+  bool table = false;  // entries are a table's
 };
 
 // A promise of `expect` about names.
@@ -75,7 +76,7 @@ struct OutputOptions {
 
 struct Program {
   std::string name, revision, revises, fingerprint;
-  SourceTextPtr text;           // of the spec; null when it was put together
+  SourceTextPtr text;  // of the spec; null when it was put together
   Variables variables;
   std::vector<std::string> unused_variables;
   std::vector<std::string> roots;
@@ -93,7 +94,7 @@ struct Program {
 // What a spec's meaning depends on beside its text.
 struct CompileInputs {
   std::vector<std::pair<std::string, std::string>> set;  // --set NAME=VALUE, in order
-  std::string spec_directory;                  // for `from: ./F`; "" is the current one
+  std::string spec_directory;                            // for `from: ./F`; "" is the current one
   std::optional<std::string> source_directory;  // for `from: F`; empty: not known yet (`check`)
   std::span<const Verb* const> verbs;
   std::span<const Policy* const> policies;
@@ -106,9 +107,10 @@ std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
 // compile's parts, each in a file of its own.
 Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics);
 std::vector<Rule> compile_rules(const Spec& spec, const CompileInputs& inputs,
-                                const Variables& variables, std::vector<std::string>& used_variables,
-                                Diagnostics& diagnostics);
-std::array<BoundPolicy, 5> compile_policies(const Spec& spec, std::span<const Policy* const> policies,
+                                const Variables& variables,
+                                std::vector<std::string>& used_variables, Diagnostics& diagnostics);
+std::array<BoundPolicy, 5> compile_policies(const Spec& spec,
+                                            std::span<const Policy* const> policies,
                                             Diagnostics& diagnostics);
 Expectations compile_expect(const Spec& spec, Diagnostics& diagnostics);
 std::optional<Comparison> read_comparison(const yaml::Node& node, bool percentage,

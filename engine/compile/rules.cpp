@@ -1,4 +1,5 @@
-// Rules: each a mapping with exactly one verb, bound by the verb; the parameters that every rule takes.
+// Rules: each a mapping with exactly one verb, bound by the verb; the parameters that every rule
+// takes.
 #include <algorithm>
 #include <array>
 
@@ -28,7 +29,11 @@ class RuleCompiler {
  public:
   RuleCompiler(const yaml::Node& node, const CompileInputs& inputs, const Variables& variables,
                std::vector<std::string>& used, Diagnostics& diagnostics)
-      : node_(node), inputs_(inputs), variables_(variables), used_(used), diagnostics_(diagnostics) {}
+      : node_(node),
+        inputs_(inputs),
+        variables_(variables),
+        used_(used),
+        diagnostics_(diagnostics) {}
 
   std::optional<Rule> compile() {
     const yaml::Entry* head = find_verb();
@@ -68,7 +73,8 @@ class RuleCompiler {
       if (!verb) continue;
       if (head) {
         fail(Code::wrong_type, entry.key.where,
-             "a rule has one verb, this one has `" + head->key.text + "` and `" + entry.key.text + "`",
+             "a rule has one verb, this one has `" + head->key.text + "` and `" + entry.key.text +
+                 "`",
              "put `- ` before `" + entry.key.text + "` for a rule of its own");
         return nullptr;
       }
@@ -135,9 +141,11 @@ class RuleCompiler {
   void text(std::string_view key, std::string& out) {
     const yaml::Node* node = node_.find(key);
     if (!node) return;
-    if (node->is_scalar()) out = node->text;
-    else fail(Code::wrong_type, node->where,
-              "`" + std::string(key) + "` is a text, not " + yaml::describe(*node));
+    if (node->is_scalar())
+      out = node->text;
+    else
+      fail(Code::wrong_type, node->where,
+           "`" + std::string(key) + "` is a text, not " + yaml::describe(*node));
   }
 
   // An integer, or an expression over variables as text.
@@ -146,8 +154,7 @@ class RuleCompiler {
       if (*literal >= 0) return literal;
     } else if (node.is_scalar()) {
       const Scope scope{.variables = &variables_};
-      const auto expression =
-          Expression::parse(node.text, node.where, scope, diagnostics_);
+      const auto expression = Expression::parse(node.text, node.where, scope, diagnostics_);
       if (!expression) return std::nullopt;
       used_.insert(used_.end(), expression->variables().begin(), expression->variables().end());
       for (const std::string& name : expression->variables())
@@ -172,9 +179,12 @@ class RuleCompiler {
                   "for instance `where: {ndim: 2}`");
     for (const yaml::Entry& entry : node.entries) {
       if (!check_key(entry.key, kWhereKeys, "`where`", diagnostics_)) continue;
-      if (entry.key.text == "ndim") where.ndim = number(entry.value, "`ndim`");
-      else if (entry.key.text == "dtype") where.dtype = dtype(entry.value);
-      else where.shape = shape(entry.value);
+      if (entry.key.text == "ndim")
+        where.ndim = number(entry.value, "`ndim`");
+      else if (entry.key.text == "dtype")
+        where.dtype = dtype(entry.value);
+      else
+        where.shape = shape(entry.value);
     }
   }
 
@@ -184,7 +194,8 @@ class RuleCompiler {
       std::vector<std::string_view> names;
       for (const DTypeInfo& known : all_dtypes()) names.push_back(known.name);
       const std::string near = node.is_scalar() ? nearest(node.text, names) : "";
-      fail(Code::wrong_type, node.where, "`dtype` is torch's name of one, not " + yaml::describe(node),
+      fail(Code::wrong_type, node.where,
+           "`dtype` is torch's name of one, not " + yaml::describe(node),
            near.empty() ? "for instance float32 or bfloat16" : "did you mean `" + near + "`?");
     }
     return value;
@@ -204,7 +215,8 @@ class RuleCompiler {
 
   void read_when(const yaml::Node& node, Rule& rule) {
     if (!node.is_scalar())
-      return fail(Code::wrong_type, node.where, "`when` is an expression, not " + yaml::describe(node),
+      return fail(Code::wrong_type, node.where,
+                  "`when` is an expression, not " + yaml::describe(node),
                   "for instance `when: '\\1 < 12'`");
     for (const RuleEntry& entry : rule.entries) {
       const Scope scope{.variables = &variables_, .pattern = &entry.pattern, .part_index = false};
@@ -229,7 +241,8 @@ std::span<const Key> rule_keys() { return kRuleKeys; }
 std::span<const Key> where_keys() { return kWhereKeys; }
 
 std::vector<Rule> compile_rules(const Spec& spec, const CompileInputs& inputs,
-                                const Variables& variables, std::vector<std::string>& used_variables,
+                                const Variables& variables,
+                                std::vector<std::string>& used_variables,
                                 Diagnostics& diagnostics) {
   std::vector<Rule> rules;
   for (const yaml::Node& node : spec.rules)

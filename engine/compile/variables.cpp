@@ -21,13 +21,13 @@ std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
     Map map;
     for (const yaml::Entry& entry : node.entries)
       if (auto value = literal(entry.value, diagnostics))
-        map.emplace_back(entry.key.text, std::move(*value));
+        map.push_back({entry.key.text, std::move(*value)});
     return Value{std::move(map)};
   }
   if (node.is_null() || yaml::as_bool(node)) {
-    diagnostics.add(error(Code::bad_var, node.where,
-                          "a variable is an integer, float, text, list or map, not " +
-                              yaml::describe(node)));
+    diagnostics.add(
+        error(Code::bad_var, node.where,
+              "a variable is an integer, float, text, list or map, not " + yaml::describe(node)));
     return std::nullopt;
   }
   if (const auto number = yaml::as_int(node)) return Value{*number};
@@ -39,12 +39,15 @@ std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
 std::optional<Value> from_json(const json::Value& value) {
   using Kind = json::Value::Kind;
   switch (value.kind) {
-    case Kind::integer: return Value{value.integer};
+    case Kind::integer:
+      return Value{value.integer};
     case Kind::unsigned_integer:
       if (value.unsigned_integer > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
       return Value{static_cast<std::int64_t>(value.unsigned_integer)};
-    case Kind::real: return Value{value.real};
-    case Kind::string: return Value{value.string};
+    case Kind::real:
+      return Value{value.real};
+    case Kind::string:
+      return Value{value.string};
     case Kind::array: {
       List list;
       for (const json::Value& item : value.items) {
@@ -59,12 +62,13 @@ std::optional<Value> from_json(const json::Value& value) {
       for (const auto& [key, item] : value.entries) {
         auto inner = from_json(item);
         if (!inner) return std::nullopt;
-        map.emplace_back(key, std::move(*inner));
+        map.push_back({key, std::move(*inner)});
       }
       return Value{std::move(map)};
     }
     case Kind::null:
-    case Kind::boolean: break;
+    case Kind::boolean:
+      break;
   }
   return std::nullopt;
 }
@@ -108,9 +112,11 @@ class FromFile {
     if (!from.is_scalar() || !stays_inside(from.text))
       return fail(from, "`from` is a relative path without `..`, not " + yaml::describe(from));
     if (!key || !key->is_scalar())
-      return fail(node_, "a `from` variable has no `key`", "add `key: a.b`, the value's dotted path");
+      return fail(node_, "a `from` variable has no `key`",
+                  "add `key: a.b`, the value's dotted path");
     const bool beside_spec = from.text.starts_with("./");
-    if (!beside_spec && !inputs_.source_directory) return std::nullopt;  // known when there is a source
+    if (!beside_spec && !inputs_.source_directory)
+      return std::nullopt;  // known when there is a source
     const std::string& directory = beside_spec ? inputs_.spec_directory : *inputs_.source_directory;
     const std::string path = (directory.empty() ? "" : directory + "/") +
                              (beside_spec ? from.text.substr(2) : from.text);
@@ -166,8 +172,9 @@ void set_variables(const CompileInputs& inputs, Variables& variables, Diagnostic
       std::vector<std::string_view> known;
       for (const auto& [declared, unused] : variables) known.push_back(declared);
       const std::string near = nearest(name, known);
-      diagnostics.add(error(Code::bad_var, {.text = source}, "the spec declares no variable " + quoted(name),
-                            near.empty() ? "declare it under `vars`" : "did you mean `" + near + "`?"));
+      diagnostics.add(
+          error(Code::bad_var, {.text = source}, "the spec declares no variable " + quoted(name),
+                near.empty() ? "declare it under `vars`" : "did you mean `" + near + "`?"));
       continue;
     }
     // YAML reads the value: 3, text, [0, 3], {a: 1}.
@@ -183,7 +190,8 @@ Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnost
   for (const yaml::Entry& entry : spec.vars) {
     const std::string& name = entry.key.text;
     if (!is_name(name) || is_word_of_the_language(name)) {
-      diagnostics.add(error(Code::bad_var, entry.key.where, quoted(name) + " is no name for a variable",
+      diagnostics.add(error(Code::bad_var, entry.key.where,
+                            quoted(name) + " is no name for a variable",
                             "letters, digits and `_`, not `and`, `or`, `not` or `get`"));
       continue;
     }

@@ -240,8 +240,7 @@ class Run {
         REGRAFT_CHECK(output_->write(patch.offset, as_bytes(patch.bytes)));
       }
     }
-    for (const Patch& patch :
-         schedule_.format->writer()->finish(schedule_.output, layout, crcs_)) {
+    for (const Patch& patch : schedule_.format->writer()->finish(schedule_.output, layout, crcs_)) {
       REGRAFT_CHECK(output_->write(patch.offset, as_bytes(patch.bytes)));
     }
     return output_->flush();
@@ -301,14 +300,15 @@ class Run {
     find_segments(index);
     const auto* range = std::get_if<CopyRange>(&storage.origin);
     // A reader that changes the bytes (another byte order) is not what a stated checksum is about.
-    std::optional<std::uint32_t> known = storage.known_crc;
-    if (known && range && range->length > 0) {
+    bool stated = storage.known_crc.has_value();
+    if (stated && range && range->length > 0) {
       REGRAFT_TRY(const StorageReader* source, reader(range->input));
-      if (!source->direct(range->storage)) known.reset();
+      stated = source->direct(range->storage);
     }
-    const bool reused = storage.checksum == Checksum::reuse && known && !options_.verify;
-    const bool with_crc =
-        (storage.checksum != Checksum::none && !reused) || (known && options_.verify);
+    const std::uint32_t known = stated ? *storage.known_crc : 0;
+    const bool reused = storage.checksum == Checksum::reuse && stated && !options_.verify;
+    const bool verifies = stated && options_.verify;
+    const bool with_crc = (storage.checksum != Checksum::none && !reused) || verifies;
     stream.begin(schedule_.layout.storage_offsets[index], segments_, with_crc);
     if (range) {
       if (range->length > 0) {
@@ -316,7 +316,7 @@ class Run {
         REGRAFT_CHECK(
             gatherer_.copy(*source, range->storage, range->offset, range->length, stream));
       }
-      if (known && options_.verify && stream.crc() != *known) {
+      if (verifies && stream.crc() != known) {
         return bad_checksum(range->input, range->storage, stream.crc());
       }
     } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
@@ -328,7 +328,7 @@ class Run {
       return fault("storage " + std::to_string(index) + " got " + std::to_string(stream.taken()) +
                    " of " + std::to_string(storage.nbytes) + " bytes");
     }
-    crcs_[index] = reused ? *known : with_crc ? stream.crc() : 0;
+    crcs_[index] = reused ? known : with_crc ? stream.crc() : 0;
     for (const auto& [tensor, first] : same_) {
       executed_.tensor_digests[tensor] = executed_.tensor_digests[first];
     }
@@ -497,12 +497,12 @@ class Run {
   Executed executed_;
   std::unique_ptr<OutputFile> output_;
   Gatherer gatherer_;
-  Buffer values_;                                            // of what is computed
-  std::vector<std::uint32_t> crcs_;                          // by storage
-  std::vector<std::uint32_t> first_tensor_, tensors_;        // group_by_storage()
-  std::vector<Segment> segments_;                            // of the storage that is being written
+  Buffer values_;                                      // of what is computed
+  std::vector<std::uint32_t> crcs_;                    // by storage
+  std::vector<std::uint32_t> first_tensor_, tensors_;  // group_by_storage()
+  std::vector<Segment> segments_;                      // of the storage that is being written
   std::vector<std::pair<std::uint32_t, std::uint32_t>> same_;  // tensors with another's bytes
-  std::vector<std::uint32_t> later_;                         // tensors: digests still to come
+  std::vector<std::uint32_t> later_;                           // tensors: digests still to come
 };
 
 }  // namespace

@@ -22,12 +22,12 @@ struct Progress {
 };
 
 struct ExecuteOptions {
-  bool force = false;           // an existing output is replaced
-  bool sync = true;             // fsync of the file and its folder
-  bool verify = true;           // CRCs of records that are read whole are checked
-  bool verify_output = false;   // data is read again before publishing, and its digests compared
+  bool force = false;          // an existing output is replaced
+  bool sync = true;            // fsync of the file and its folder
+  bool verify = true;          // CRCs of records that are read whole are checked
+  bool verify_output = false;  // data is read again before publishing, and its digests compared
   DigestKind digest = DigestKind::xxh3;
-  bool digest_inputs = false;   // digests of every input tensor, used or not
+  bool digest_inputs = false;  // digests of every input tensor, used or not
   Evaluator* evaluator = nullptr;
   std::function<void(const Progress&)> progress;  // called at most every few megabytes
   const std::atomic<bool>* cancelled = nullptr;   // looked at between blocks
@@ -36,8 +36,8 @@ struct ExecuteOptions {
 // Digests are raw bytes; empty with DigestKind::none.
 struct Executed {
   std::uint64_t output_bytes = 0;
-  std::vector<std::string> tensor_digests;  // by Schedule::tensors
-  std::string output_digest;                // of the table name|dtype|shape|digest
+  std::vector<std::string> tensor_digests;              // by Schedule::tensors
+  std::string output_digest;                            // of the table name|dtype|shape|digest
   std::vector<std::vector<std::string>> input_digests;  // by input, by tensor; empty: not read
   std::vector<std::string> input_table_digests;  // by input: table of the tensors that were read
 };

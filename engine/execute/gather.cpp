@@ -48,9 +48,9 @@ class Boxes {
     }
     for (std::uint64_t i = 0; i < dim.size; i += rows) {
       dims_[k].size = std::min(rows, dim.size - i);
-      Status visited = visit_(std::span<const GatherDim>(dims_).subspan(k), from + i * dim.from,
-                              to + i * dim.to, spans_[k + 1] + (dims_[k].size - 1) * dim.from,
-                              bytes_[k + 1] * dims_[k].size);
+      Status visited =
+          visit_(std::span<const GatherDim>(dims_).subspan(k), from + i * dim.from, to + i * dim.to,
+                 spans_[k + 1] + (dims_[k].size - 1) * dim.from, bytes_[k + 1] * dims_[k].size);
       dims_[k].size = dim.size;
       if (!visited.ok()) return visited;
     }
@@ -99,10 +99,14 @@ Status Gatherer::gather(const StorageReader& reader, const View& view, ByteSink&
   const auto [begin, end] = byte_extent(view);
   if (begin == end) return Done{};
   switch (gather_way(view)) {
-    case GatherWay::stream: return copy(reader, view.storage, begin, end - begin, sink);
-    case GatherWay::extent: return from_extent(reader, view, sink, whole);
-    case GatherWay::rows: return by_rows(reader, view, sink);
-    case GatherWay::scatter: return by_scatter(reader, view, sink);
+    case GatherWay::stream:
+      return copy(reader, view.storage, begin, end - begin, sink);
+    case GatherWay::extent:
+      return from_extent(reader, view, sink, whole);
+    case GatherWay::rows:
+      return by_rows(reader, view, sink);
+    case GatherWay::scatter:
+      return by_scatter(reader, view, sink);
   }
   return Done{};
 }

@@ -72,9 +72,9 @@ Diagnostic OutputFile::failed(const std::string& what, int error_number) const {
   std::string hint;
   if (error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG) {
     message += "; " + std::to_string(size_) + " bytes are needed";
-    struct statvfs status {};
+    struct statvfs status{};
     if (error_number == ENOSPC && fd_ >= 0 && ::fstatvfs(fd_, &status) == 0) {
-      struct stat part {};  // what it has taken already is there for it
+      struct stat part{};  // what it has taken already is there for it
       const std::uint64_t taken =
           ::fstat(fd_, &part) == 0 ? static_cast<std::uint64_t>(part.st_blocks) * 512 : 0;
       message += ", " + std::to_string(status.f_bavail * status.f_frsize + taken) + " are free";
@@ -86,7 +86,7 @@ Diagnostic OutputFile::failed(const std::string& what, int error_number) const {
 }
 
 bool OutputFile::part_is(int fd) const {
-  struct stat open {}, named {};
+  struct stat open{}, named{};
   return ::fstat(fd, &open) == 0 &&
          ::fstatat(folder_, path_.part_name().c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          open.st_dev == named.st_dev && open.st_ino == named.st_ino;
@@ -108,11 +108,10 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
     if (fd_ < 0) {
       return error(Code::file_write, file_location(path_.whole),
                    "cannot open " + quoted(path_.part()) + ": " + reason(errno),
-                   errno == ELOOP || errno == EISDIR || errno == EACCES
-                       ? std::string(kInTheWay)
-                       : std::string());
+                   errno == ELOOP || errno == EISDIR || errno == EACCES ? std::string(kInTheWay)
+                                                                        : std::string());
     }
-    struct stat status {};
+    struct stat status{};
     const int file = std::exchange(fd_, -1);  // not ours to remove, until it is locked
     const auto closed = [&](Diagnostic diagnostic) {
       ::close(file);
@@ -123,17 +122,16 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
     }
     if (!S_ISREG(status.st_mode)) {
       return closed(error(Code::file_write, file_location(path_.whole),
-                          quoted(path_.part()) + " is not a regular file",
-                          std::string(kInTheWay)));
+                          quoted(path_.part()) + " is not a regular file", std::string(kInTheWay)));
     }
     for (const Checkpoint* checkpoint : checkpoints) {
       if (checkpoint == nullptr || checkpoint->reader == nullptr) continue;
       const InputFile& input = checkpoint->reader->file();
       if (input.device() != status.st_dev || input.inode() != status.st_ino) continue;
-      return closed(error(Code::file_is_input, file_location(path_.whole),
-                          "the input " + quoted(input.path()) +
-                              " has the name under which the output is written",
-                          "rename the input, or choose another output"));
+      return closed(error(
+          Code::file_is_input, file_location(path_.whole),
+          "the input " + quoted(input.path()) + " has the name under which the output is written",
+          "rename the input, or choose another output"));
     }
     if (uninterrupted([&] { return ::flock(file, LOCK_EX | LOCK_NB); }) != 0) {
       if (errno == EWOULDBLOCK) {
@@ -220,7 +218,7 @@ Status OutputFile::to_disk() {
 
 Status OutputFile::publish(bool force, bool sync) {
   REGRAFT_CHECK(flush());
-  struct stat old {};
+  struct stat old{};
   if (force && ::fstatat(folder_, path_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0) {
     if (!S_ISREG(old.st_mode)) {
       return error(Code::file_write, file_location(path_.whole),
@@ -272,7 +270,7 @@ Status OutputFile::rename_to_new() {
     return failed("cannot rename the complete file to its name", errno);
   }
   // No hard links: the lock still keeps every other run away.
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(folder_, path_.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return exists();
   return rename_over();
 }

@@ -44,13 +44,13 @@ const InputFile* same_file(const struct stat& status,
 
 Diagnostic is_input(const OutputPath& path, const InputFile& input) {
   return refusal(Code::file_is_input, path,
-                 "the output is the input " + quoted(input.path()) + (path.whole == input.path()
-                     ? std::string() : " under another name"),
+                 "the output is the input " + quoted(input.path()) +
+                     (path.whole == input.path() ? std::string() : " under another name"),
                  "give another path: inputs are never changed");
 }
 
 Status check_folder(const OutputPath& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.folder.c_str(), &status) != 0) {
     if (errno == ENOENT) {
       return refusal(Code::file_write, path, "there is no folder " + quoted(path.folder),
@@ -63,10 +63,10 @@ Status check_folder(const OutputPath& path) {
     return refusal(Code::file_write, path, quoted(path.folder) + " is not a folder");
   }
   if (::access(path.folder.c_str(), W_OK | X_OK) != 0) {
-    return refusal(Code::file_write, path,
-                   "cannot write in the folder " + quoted(path.folder) + ": " + reason(errno),
-                   "choose another folder, or check who may write there: ls -ld " +
-                       shell_quoted(path.folder));
+    return refusal(
+        Code::file_write, path,
+        "cannot write in the folder " + quoted(path.folder) + ": " + reason(errno),
+        "choose another folder, or check who may write there: ls -ld " + shell_quoted(path.folder));
   }
   const long limit = ::pathconf(path.folder.c_str(), _PC_NAME_MAX);
   const std::size_t most = limit > 0 ? static_cast<std::size_t>(limit) : NAME_MAX;
@@ -118,13 +118,13 @@ Status check_output(const std::string& path, const std::vector<const Checkpoint*
                     bool force) {
   REGRAFT_TRY(const OutputPath output, output_path(path));
   REGRAFT_CHECK(check_folder(output));
-  struct stat status {};
+  struct stat status{};
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return Done{};
     return refusal(Code::file_write, output, "cannot look at it: " + reason(errno));
   }
   if (S_ISLNK(status.st_mode)) {
-    struct stat behind {};
+    struct stat behind{};
     if (::stat(path.c_str(), &behind) == 0) {
       if (const InputFile* input = same_file(behind, checkpoints)) return is_input(output, *input);
     }

@@ -27,11 +27,17 @@ using LineCopy = decltype(&copy_line<1>);
 
 LineCopy line_copy(std::uint64_t itemsize) {
   switch (itemsize) {
-    case 1: return copy_line<1>;
-    case 2: return copy_line<2>;
-    case 4: return copy_line<4>;
-    case 8: return copy_line<8>;
-    default: assert(itemsize == 16); return copy_line<16>;
+    case 1:
+      return copy_line<1>;
+    case 2:
+      return copy_line<2>;
+    case 4:
+      return copy_line<4>;
+    case 8:
+      return copy_line<8>;
+    default:
+      assert(itemsize == 16);
+      return copy_line<16>;
   }
 }
 

@@ -1,5 +1,5 @@
-// What an output tensor is: an immutable tree of primitives over loaded tensors. Shape and dtype are
-// inferred when a node is made, so a tree that exists is well-formed.
+// What an output tensor is: an immutable tree of primitives over loaded tensors. Shape and dtype
+// are inferred when a node is made, so a tree that exists is well-formed.
 #pragma once
 
 #include <cstdint>
@@ -18,11 +18,11 @@ struct Expr;
 using ExprPtr = std::shared_ptr<const Expr>;
 
 // The primitives. A later one is a struct here, a maker below and a case in the evaluator.
-struct Load {              // a tensor as it stands in an input
-  std::uint32_t input;     // index into the inputs of the run: sources in order, then the target
-  std::uint32_t tensor;    // index into that input's catalog
+struct Load {            // a tensor as it stands in an input
+  std::uint32_t input;   // index into the inputs of the run: sources in order, then the target
+  std::uint32_t tensor;  // index into that input's catalog
 };
-struct Reshape {};         // the same elements in row-major order under another shape
+struct Reshape {};  // the same elements in row-major order under another shape
 
 struct Expr {
   std::variant<Load, Reshape> op;

@@ -94,7 +94,7 @@ Result<std::shared_ptr<InputFile>> InputFile::open(const std::string& path) {
   if (fd < 0) {
     const int cause = errno;
     // A socket cannot be opened at all, so its kind has to be asked for by name.
-    struct stat status {};
+    struct stat status{};
     if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
       return error(Code::file_open, file_location(path),
                    "cannot open: it is " + kind_of(status.st_mode), "give a regular file");
@@ -104,7 +104,7 @@ Result<std::shared_ptr<InputFile>> InputFile::open(const std::string& path) {
   std::shared_ptr<InputFile> file(new InputFile());
   file->path_ = path;
   file->fd_ = fd;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return cannot_open(path, errno);
   if (!S_ISREG(status.st_mode)) {
     return error(Code::file_open, file_location(path),
@@ -165,7 +165,7 @@ Status InputFile::unchanged() const {
                  "the file changed during the run: " + what,
                  "run again when nothing writes to the file");
   };
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd_, &status) != 0) {
     return error(Code::file_read, file_location(path_), "cannot stat: " + reason(errno));
   }

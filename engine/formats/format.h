@@ -1,5 +1,5 @@
-// A checkpoint format: a reader that gives a Catalog and reads ranges, and a writer that is two pure
-// functions. A new format is one new file and one line in registry.cpp.
+// A checkpoint format: a reader that gives a Catalog and reads ranges, and a writer that is two
+// pure functions. A new format is one new file and one line in registry.cpp.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,8 @@ class StorageReader {
  public:
   virtual ~StorageReader() = default;
   // Bytes [offset, offset + out.size()) of a storage, little-endian whatever the file's byte order.
-  virtual Status read(std::uint32_t storage, std::uint64_t offset, std::span<std::byte> out) const = 0;
+  virtual Status read(std::uint32_t storage, std::uint64_t offset,
+                      std::span<std::byte> out) const = 0;
   // True when read() gives the file's bytes unchanged from Storage::offset on (not compressed, not
   // byte-swapped), so that ranges may be copied by file offset.
   [[nodiscard]] virtual bool direct(std::uint32_t storage) const = 0;
@@ -67,16 +68,17 @@ struct Patch {
 // Where everything of the output goes; depends on the OutputCatalog alone.
 struct Layout {
   std::uint64_t size = 0;
-  std::vector<Patch> header;                    // all bytes that are known before any data
-  std::vector<std::uint64_t> storage_offsets;   // one for each OutputStorage
+  std::vector<Patch> header;                   // all bytes that are known before any data
+  std::vector<std::uint64_t> storage_offsets;  // one for each OutputStorage
 };
 
 class Writer {
  public:
   virtual ~Writer() = default;
-  [[nodiscard]] virtual bool shares_storages() const = 0;  // false: every tensor has bytes of its own
+  [[nodiscard]] virtual bool shares_storages()
+      const = 0;  // false: every tensor has bytes of its own
   [[nodiscard]] virtual bool holds_strides() const = 0;
-  [[nodiscard]] virtual bool wants_crc32() const = 0;      // finish() uses checksums
+  [[nodiscard]] virtual bool wants_crc32() const = 0;  // finish() uses checksums
   // Null, or why this tensor cannot be written ("safetensors has no dtype complex32").
   [[nodiscard]] virtual std::optional<std::string> refuses(const Tensor& tensor) const = 0;
   [[nodiscard]] virtual Result<Layout> layout(const OutputCatalog& output) const = 0;
@@ -89,7 +91,8 @@ class Format {
  public:
   virtual ~Format() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
-  [[nodiscard]] virtual std::span<const std::string_view> suffixes() const = 0;  // of outputs; with dot
+  [[nodiscard]] virtual std::span<const std::string_view> suffixes()
+      const = 0;  // of outputs; with dot
   // By content, not by name: `head` is the first 4 KiB.
   [[nodiscard]] virtual bool recognises(const InputFile& file, std::string_view head) const = 0;
   [[nodiscard]] virtual Result<Checkpoint> open(std::shared_ptr<InputFile> file,

@@ -48,7 +48,10 @@ constexpr std::array kMagics = {
     Magic{0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive", kUnpack},
     Magic{0, "Rar!\x1a\x07"sv, "a RAR archive", kUnpack},
     Magic{257, "ustar"sv, "a tar archive", kUnpack},
-    Magic{0, "\x7f" "ELF"sv, "an ELF program or library", ""},
+    Magic{0,
+          "\x7f"
+          "ELF"sv,
+          "an ELF program or library", ""},
     Magic{0, "\x89HDF\r\n\x1a\n"sv, "an HDF5 file",
           "read it with h5py or Keras and save the tensors as safetensors"},
     Magic{0, "GGUF"sv, "a GGUF file", "get the checkpoint that it was converted from"},

@@ -184,9 +184,9 @@ class HeaderReader {
       tensor.shape.push_back(static_cast<std::int64_t>(size.unsigned_integer));
     }
     if (!numel(tensor.shape)) {
-      return bad_tensor(value, name,
-                        "has more elements than 64 bits can count: shape " +
-                            to_string(tensor.shape));
+      return bad_tensor(
+          value, name,
+          "has more elements than 64 bits can count: shape " + to_string(tensor.shape));
     }
     if (is_packed(tensor.dtype)) {
       if (tensor.shape.empty() || tensor.shape.back() % 2 != 0) {
@@ -196,8 +196,8 @@ class HeaderReader {
       }
       tensor.shape.back() /= 2;
     }
-    const auto bytes = checked_mul(static_cast<std::uint64_t>(*numel(tensor.shape)),
-                                   itemsize(tensor.dtype));
+    const auto bytes =
+        checked_mul(static_cast<std::uint64_t>(*numel(tensor.shape)), itemsize(tensor.dtype));
     if (!bytes) {
       return bad_tensor(value, name,
                         "has more bytes than 64 bits can count: shape " + to_string(tensor.shape));
@@ -233,9 +233,9 @@ class HeaderReader {
       before = &storage;
     }
     if (end != file_.size()) {
-      return error(Code::safetensors_corrupt, file_location(file_.path(), end),
-                   std::to_string(file_.size() - end) +
-                       " bytes follow the data of the last tensor");
+      return error(
+          Code::safetensors_corrupt, file_location(file_.path(), end),
+          std::to_string(file_.size() - end) + " bytes follow the data of the last tensor");
     }
     return Done{};
   }
@@ -251,13 +251,27 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += "\\u00";
@@ -271,9 +285,7 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-bool valid_utf8(std::string_view text) {
-  return find_invalid_utf8(text) == std::string_view::npos;
-}
+bool valid_utf8(std::string_view text) { return find_invalid_utf8(text) == std::string_view::npos; }
 
 class SafetensorsWriter final : public Writer {
  public:

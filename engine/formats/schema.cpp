@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kMaxBytes = 64ull << 20;
 constexpr std::uint64_t kMaxValues = 4'000'000;  // of JSON, whose tree is larger than its text
-constexpr std::size_t kMaxNotes = 50;  // further mistakes after the first
+constexpr std::size_t kMaxNotes = 50;            // further mistakes after the first
 
 // JSON becomes the tree that YAML is read into, so that one reader knows the schema's rules.
 class JsonToYaml {
@@ -142,8 +142,7 @@ class SchemaReader {
 
  private:
   void mistake(const Location& where, std::string message, std::string hint = {}) {
-    diagnostics_.add(
-        error(Code::schema_corrupt, where, std::move(message), std::move(hint)));
+    diagnostics_.add(error(Code::schema_corrupt, where, std::move(message), std::move(hint)));
   }
 
   void check_keys(const yaml::Node& node, std::span<const std::string_view> known) {
@@ -273,9 +272,8 @@ class SchemaReader {
   // What every tensor has, tied or not.
   std::optional<Tensor> read_common(const std::string& name, const yaml::Node& node) {
     if (!node.is_mapping()) {
-      mistake(node.where,
-              "tensor " + quoted(name) + " is `{dtype: ..., shape: [...]}`, not " +
-                  yaml::describe(node));
+      mistake(node.where, "tensor " + quoted(name) + " is `{dtype: ..., shape: [...]}`, not " +
+                              yaml::describe(node));
       return std::nullopt;
     }
     static constexpr std::array<std::string_view, 11> kKeys = {
@@ -325,8 +323,7 @@ class SchemaReader {
     if (value == nullptr) return false;
     const auto result = yaml::as_bool(*value);
     if (!result) {
-      mistake(value->where,
-              std::string(key) + " is true or false, not " + yaml::describe(*value));
+      mistake(value->where, std::string(key) + " is true or false, not " + yaml::describe(*value));
     }
     return result.value_or(false);
   }
@@ -343,9 +340,8 @@ class SchemaReader {
     if (const yaml::Node* strides = node.find("strides")) {
       const auto values = naturals(*strides, "strides");
       if (values && values->size() != tensor->shape.size()) {
-        mistake(strides->where,
-                std::to_string(values->size()) + " strides for " +
-                    std::to_string(tensor->shape.size()) + " dimensions");
+        mistake(strides->where, std::to_string(values->size()) + " strides for " +
+                                    std::to_string(tensor->shape.size()) + " dimensions");
       } else if (values) {
         tensor->strides = *values;
       }
@@ -409,8 +405,8 @@ class SchemaReader {
       for (const auto& [what, number] : value.entries) {
         const auto integer = yaml::as_int(number);
         if (!integer) {
-          mistake(number.where, quoted(what.text) + " is an integer, not " +
-                                    yaml::describe(number));
+          mistake(number.where,
+                  quoted(what.text) + " is an integer, not " + yaml::describe(number));
         }
         module.ints.emplace_back(what.text, integer.value_or(0));
       }
@@ -433,13 +429,12 @@ Diagnostic joined(const Diagnostics& diagnostics) {
   result.code = Code::schema_corrupt;
   result.severity = Severity::error;
   for (std::size_t i = 1; i < items.size() && i <= kMaxNotes; ++i) {
-    result.notes.push_back({items[i].where, items[i].message +
-                                                (items[i].hint.empty() ? "" : "; ") +
-                                                items[i].hint});
+    result.notes.push_back(
+        {items[i].where, items[i].message + (items[i].hint.empty() ? "" : "; ") + items[i].hint});
   }
   if (items.size() > kMaxNotes + 1) {
-    result.notes.push_back({{}, "and " + std::to_string(items.size() - kMaxNotes - 1) +
-                                    " more mistakes"});
+    result.notes.push_back(
+        {{}, "and " + std::to_string(items.size() - kMaxNotes - 1) + " more mistakes"});
   }
   return result;
 }

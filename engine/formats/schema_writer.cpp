@@ -34,8 +34,8 @@ std::string yaml_scalar(std::string_view text, bool quote) {
 // Inside `{...}`, where plain text has more meanings than in a block: the simplest stays plain.
 std::string yaml_text(std::string_view text) {
   const bool simple = std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '.' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
   });
   return yaml_scalar(text, !simple);
 }
@@ -67,8 +67,8 @@ std::vector<bool> named_storages(const Catalog& catalog) {
 }
 
 std::string tensor_fields(const Tensor& tensor, const std::string& view) {
-  std::string text = "{dtype: " + std::string(name(tensor.dtype)) +
-                     ", shape: " + to_string(tensor.shape) + view;
+  std::string text =
+      "{dtype: " + std::string(name(tensor.dtype)) + ", shape: " + to_string(tensor.shape) + view;
   if (tensor.conj) text += ", conj: true";
   if (tensor.neg) text += ", neg: true";
   if (tensor.parameter) text += ", parameter: true";
@@ -90,8 +90,8 @@ void write_texts(std::string& out, std::string_view key,
 
 std::string write_schema(const Catalog& catalog) {
   const std::vector<bool> named = named_storages(catalog);
-  std::map<std::uint32_t, std::string> keys;                    // of named storages
-  std::unordered_map<std::uint32_t, const Tensor*> plain;       // of the others: their first tensor
+  std::map<std::uint32_t, std::string> keys;               // of named storages
+  std::unordered_map<std::uint32_t, const Tensor*> plain;  // of the others: their first tensor
   std::string tensors;
   for (const Tensor& tensor : catalog.tensors) {
     std::string view;

@@ -7,12 +7,18 @@ namespace {
 // Copies of one tensor may end differently: the weightier fate is told.
 int weight(Disposition disposition) {
   switch (disposition) {
-    case Disposition::used: return 6;
-    case Disposition::unexpected_kept: return 5;
-    case Disposition::error: return 4;
-    case Disposition::skipped: return 3;
-    case Disposition::unexpected_dropped: return 2;
-    case Disposition::dropped: return 1;
+    case Disposition::used:
+      return 6;
+    case Disposition::unexpected_kept:
+      return 5;
+    case Disposition::error:
+      return 4;
+    case Disposition::skipped:
+      return 3;
+    case Disposition::unexpected_dropped:
+      return 2;
+    case Disposition::dropped:
+      return 1;
   }
   return 0;
 }
@@ -43,10 +49,14 @@ Disposition disposition_of(const PlannedTensor& planned) {
   switch (planned.decision) {
     case Decision::loaded:
     case Decision::transformed:
-    case Decision::adapted: return Disposition::used;
-    case Decision::unexpected: return Disposition::unexpected_kept;
-    case Decision::error: return Disposition::error;
-    default: return Disposition::skipped;
+    case Decision::adapted:
+      return Disposition::used;
+    case Decision::unexpected:
+      return Disposition::unexpected_kept;
+    case Decision::error:
+      return Disposition::error;
+    default:
+      return Disposition::skipped;
   }
 }
 
@@ -59,21 +69,24 @@ void assign_fates(const Inputs& inputs, const Names& names, Plan& plan) {
   if (!plan.complete) {
     // What is still under way when a rule fails has no other fate.
     for (const Live& live : names.results)
-      for (const Load& load : loads_of(*live.expr)) fates.set(load, {Disposition::error, kNone, {}, {}});
+      for (const Load& load : loads_of(*live.expr))
+        fates.set(load, {Disposition::error, kNone, {}, {}});
     return;
   }
   for (const UnexpectedResult& result : plan.unexpected) {
     if (result.policy_word == "keep") continue;
     const Disposition disposition =
         result.policy_word == "drop" ? Disposition::unexpected_dropped : Disposition::error;
-    for (const Load& load : result.from) fates.set(load, {disposition, kNone, result.policy_word, result.policy});
+    for (const Load& load : result.from)
+      fates.set(load, {disposition, kNone, result.policy_word, result.policy});
   }
   for (const PlannedTensor& planned : plan.tensors)
     for (const Load& load : planned.from)
       fates.set(load, {disposition_of(planned), kNone, planned.policy_word, planned.policy});
 }
 
-void settle_extras(const Program& program, const Inputs& inputs, Plan& plan, Diagnostics& diagnostics) {
+void settle_extras(const Program& program, const Inputs& inputs, Plan& plan,
+                   Diagnostics& diagnostics) {
   Violations violations;
   for (std::uint32_t input = 0; input < inputs.sources.size(); ++input) {
     const std::vector<Extra>& extras = inputs.sources[input]->extras;

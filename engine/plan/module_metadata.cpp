@@ -30,7 +30,8 @@ std::string_view relative(std::string_view module, std::string_view path) {
 std::optional<std::string> without_tail(std::string_view path, std::string_view tail) {
   if (tail.empty()) return std::string(path);
   if (path == tail) return std::string();
-  if (path.size() > tail.size() + 1 && path.ends_with(tail) && path[path.size() - tail.size() - 1] == '.')
+  if (path.size() > tail.size() + 1 && path.ends_with(tail) &&
+      path[path.size() - tail.size() - 1] == '.')
     return std::string(path.substr(0, path.size() - tail.size() - 1));
   return std::nullopt;
 }
@@ -43,7 +44,9 @@ std::string join(std::string_view prefix, std::string_view tail) {
 class Mover {
  public:
   Mover(const Inputs& inputs, Plan& plan, Diagnostics& diagnostics)
-      : inputs_(inputs), plan_(plan), diagnostics_(diagnostics),
+      : inputs_(inputs),
+        plan_(plan),
+        diagnostics_(diagnostics),
         entries_(inputs.sources.front()->containers.front().metadata) {}
 
   void run() {
@@ -67,14 +70,16 @@ class Mover {
   template <typename Visit>
   void for_modules_above(std::string_view module, Visit visit) {
     for (;; module = parent(module)) {
-      if (const auto found = index_.find(module); found != index_.end()) visit(found->second, module);
+      if (const auto found = index_.find(module); found != index_.end())
+        visit(found->second, module);
       if (module.empty()) return;
     }
   }
 
   void note_sources() {
     for (const Tensor& tensor : inputs_.sources.front()->tensors)
-      for_modules_above(parent(tensor.name), [&](std::size_t i, std::string_view) { has_tensors_[i] = true; });
+      for_modules_above(parent(tensor.name),
+                        [&](std::size_t i, std::string_view) { has_tensors_[i] = true; });
   }
 
   // Each tensor says where the modules around it went.
@@ -86,7 +91,8 @@ class Mover {
         const std::string_view from = parent(tensor_of(load, inputs_).name);
         const std::string_view to = parent(planned.name);
         for_modules_above(from, [&](std::size_t i, std::string_view module) {
-          if (auto place = without_tail(to, relative(module, from))) places_[i].insert(std::move(*place));
+          if (auto place = without_tail(to, relative(module, from)))
+            places_[i].insert(std::move(*place));
         });
       }
     }
@@ -111,7 +117,8 @@ class Mover {
     for_modules_above(parent(module), [&](std::size_t above, std::string_view name) {
       if (done || !below(name, module)) return;
       done = true;
-      for (const std::string& place : places_[above]) places_[i].insert(join(place, relative(name, module)));
+      for (const std::string& place : places_[above])
+        places_[i].insert(join(place, relative(name, module)));
     });
     if (!done) places_[i].insert(module);
   }
@@ -122,7 +129,8 @@ class Mover {
       plan_.module_metadata.push_back({place, entry.ints});
     } else if (plan_.module_metadata[there->second].ints != entry.ints) {
       diagnostics_.add(warning(Code::module_metadata, {},
-                               "`_metadata` of module " + quoted(entry.module) + " would go to " + quoted(place) +
+                               "`_metadata` of module " + quoted(entry.module) + " would go to " +
+                                   quoted(place) +
                                    ", where another module's already is; it is left out"));
     }
   }
@@ -137,7 +145,8 @@ class Mover {
       if (planned.decision != Decision::kept && planned.decision != Decision::skipped) continue;
       for (std::string_view module = parent(planned.name);; module = parent(module)) {
         const auto found = known.find(module);
-        if (found != known.end() && !placed_.contains(std::string(module))) put(*found->second, std::string(module));
+        if (found != known.end() && !placed_.contains(std::string(module)))
+          put(*found->second, std::string(module));
         if (module.empty()) break;
       }
     }

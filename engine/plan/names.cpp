@@ -1,6 +1,6 @@
-// Each name waits in the bucket of the next rule that finds it, so a rule touches only the names that
-// it may match, and a spec of a thousand rules costs one look at the pattern set for each name and
-// rename. Names are kept in a linked list: a result stands where its first part stood.
+// Each name waits in the bucket of the next rule that finds it, so a rule touches only the names
+// that it may match, and a spec of a thousand rules costs one look at the pattern set for each name
+// and rename. Names are kept in a linked list: a result stands where its first part stood.
 #include "plan/names.h"
 
 #include <algorithm>
@@ -30,7 +30,9 @@ class Flow {
  public:
   Flow(const Program& program, const Inputs& inputs, Diagnostics& diagnostics,
        std::int64_t set_memory)
-      : program_(program), inputs_(inputs), diagnostics_(diagnostics),
+      : program_(program),
+        inputs_(inputs),
+        diagnostics_(diagnostics),
         set_(all_patterns(program), set_memory) {
     for (std::uint32_t rule = 0; rule < program.rules.size(); ++rule) {
       first_pattern_.push_back(owner_.size());
@@ -44,9 +46,11 @@ class Flow {
 
   Names run() {
     start();
-    for (std::uint32_t rule = 0; rule < program_.rules.size() && names_.complete; ++rule) run_rule(rule);
+    for (std::uint32_t rule = 0; rule < program_.rules.size() && names_.complete; ++rule)
+      run_rule(rule);
     for (std::uint32_t at = first_; at != kNone; at = items_[at].next)
-      names_.results.push_back({std::move(items_[at].name), std::move(items_[at].expr), items_[at].step});
+      names_.results.push_back(
+          {std::move(items_[at].name), std::move(items_[at].expr), items_[at].step});
     return std::move(names_);
   }
 
@@ -65,7 +69,8 @@ class Flow {
     for (std::uint32_t input = 0; input < inputs_.sources.size(); ++input) {
       const std::vector<Tensor>& tensors = inputs_.sources[input]->tensors;
       for (std::uint32_t i = 0; i < tensors.size(); ++i) {
-        const std::uint32_t item = append(tensors[i].name, load(input, i, tensors[i]), kNone, last_);
+        const std::uint32_t item =
+            append(tensors[i].name, load(input, i, tensors[i]), kNone, last_);
         items_[item].order = item;
         by_name_.emplace(items_[item].name, item);
         wait(item, 0);
@@ -81,8 +86,10 @@ class Flow {
     std::uint32_t& link = anchor == kNone ? first_ : items_[anchor].next;
     item.next = link;
     link = index;
-    if (item.next == kNone) last_ = index;
-    else items_[item.next].previous = index;
+    if (item.next == kNone)
+      last_ = index;
+    else
+      items_[item.next].previous = index;
     return index;
   }
 
@@ -153,13 +160,14 @@ class Flow {
 
   void check_count(const Rule& rule, std::size_t matches) {
     if (rule.verb->drops_the_rest() && matches == 0) {
-      fail(error(Code::keeps_nothing, rule.where,
-                             "`" + std::string(rule.verb->name()) + "` matches no name, so nothing would be left",
-                             "`regraft inspect --keys` lists the names of a checkpoint"));
+      fail(error(
+          Code::keeps_nothing, rule.where,
+          "`" + std::string(rule.verb->name()) + "` matches no name, so nothing would be left",
+          "`regraft inspect --keys` lists the names of a checkpoint"));
     } else if (rule.count && !rule.count->holds(matches)) {
       diagnostics_.add(error(Code::count_unmet, rule.where,
-                             "the rule matches " + std::to_string(matches) + " names, its `count` is " +
-                                 rule.count->text));
+                             "the rule matches " + std::to_string(matches) +
+                                 " names, its `count` is " + rule.count->text));
     }
   }
 
@@ -196,15 +204,19 @@ class Flow {
     bool renumber = false;
     for (Put& put : effect.puts) {
       const std::uint32_t anchor = put.from.front();
-      Step step{rule, static_cast<std::uint32_t>(matches[anchor].entry), items_[matched[anchor]].name,
-                put.name, {}};
+      Step step{rule,
+                static_cast<std::uint32_t>(matches[anchor].entry),
+                items_[matched[anchor]].name,
+                put.name,
+                {}};
       for (const std::uint32_t i : put.from) {
         put_again[i] = true;
         if (items_[matched[i]].step != kNone) step.parents.push_back(items_[matched[i]].step);
       }
       names_.steps.push_back(std::move(step));
       const auto last_step = static_cast<std::uint32_t>(names_.steps.size() - 1);
-      const std::uint32_t item = append(std::move(put.name), std::move(put.expr), last_step, behind[anchor]);
+      const std::uint32_t item =
+          append(std::move(put.name), std::move(put.expr), last_step, behind[anchor]);
       const bool takes_the_place = consumed[anchor] && behind[anchor] == matched[anchor];
       items_[item].order = items_[matched[anchor]].order;
       renumber |= !takes_the_place;
@@ -214,7 +226,8 @@ class Flow {
     for (std::size_t i = 0; i < matched.size(); ++i) {
       if (!consumed[i]) continue;
       if (!put_again[i])
-        for (const Load& load : loads_of(*items_[matched[i]].expr)) names_.dropped.push_back({load, rule});
+        for (const Load& load : loads_of(*items_[matched[i]].expr))
+          names_.dropped.push_back({load, rule});
       unlink(matched[i]);
     }
     if (renumber) {
@@ -233,9 +246,10 @@ class Flow {
         wait(item, rule + 1);
         continue;
       }
-      Diagnostic problem = error(Code::collision, program_.rules[rule].where,
-                                 "two tensors are named " + quoted(items_[item].name) + " after this rule",
-                                 "drop one of them first, or give it another name");
+      Diagnostic problem =
+          error(Code::collision, program_.rules[rule].where,
+                "two tensors are named " + quoted(items_[item].name) + " after this rule",
+                "drop one of them first, or give it another name");
       problem.notes.push_back(history(there->second));
       problem.notes.push_back(history(item));
       fail(std::move(problem));
@@ -248,7 +262,8 @@ class Flow {
     if (step == kNone) return {{}, quoted(items_[item].name) + " stands so in the source"};
     const std::uint32_t rule = names_.steps[step].rule;
     while (!names_.steps[step].parents.empty()) step = names_.steps[step].parents.front();
-    return {program_.rules[rule].where, "one was " + quoted(names_.steps[step].from) + " in the source, named by rule " +
+    return {program_.rules[rule].where, "one was " + quoted(names_.steps[step].from) +
+                                            " in the source, named by rule " +
                                             std::to_string(rule + 1)};
   }
 

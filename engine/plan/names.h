@@ -22,11 +22,11 @@ struct DroppedLoad {
 };
 
 struct Names {
-  std::vector<Live> results;          // in order
+  std::vector<Live> results;  // in order
   std::vector<Step> steps;
   std::vector<RuleUse> rules;
-  std::vector<DroppedLoad> dropped;   // in order of the rules
-  bool complete = true;               // false: a rule failed and those after it did not run
+  std::vector<DroppedLoad> dropped;  // in order of the rules
+  bool complete = true;              // false: a rule failed and those after it did not run
 };
 
 // `set_memory`: of the pattern set, bytes; tests give it little and demand the same names.

@@ -18,8 +18,8 @@ inline constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
 // What one rule did on the way of a name. Chains of steps lead back to the source names.
 struct Step {
-  std::uint32_t rule;                  // index into Program::rules
-  std::uint32_t entry;                 // of that rule
+  std::uint32_t rule;   // index into Program::rules
+  std::uint32_t entry;  // of that rule
   std::string from, to;
   std::vector<std::uint32_t> parents;  // earlier steps; empty: `from` is a source's name
 };
@@ -27,17 +27,17 @@ struct Step {
 struct PlannedTensor {
   std::string name;
   Decision decision = Decision::error;
-  ExprPtr expr;                          // null: not in the output
-  std::uint32_t target = kNone;          // index into the target's catalog
-  std::uint32_t step = kNone;            // the last rule that touched the result
-  std::vector<Load> from;                // source tensors that reached the name, also where it was skipped
-  std::optional<DType> result_dtype;     // of what reached the name, before the policies
+  ExprPtr expr;                  // null: not in the output
+  std::uint32_t target = kNone;  // index into the target's catalog
+  std::uint32_t step = kNone;    // the last rule that touched the result
+  std::vector<Load> from;        // source tensors that reached the name, also where it was skipped
+  std::optional<DType> result_dtype;  // of what reached the name, before the policies
   Shape result_shape;
-  std::string detail;                    // "target's own kept", "cast float32 -> float16"
-  std::string_view policy_word;          // "keep"; empty: no policy had a say
-  Location policy;                       // the case in the spec; unknown for a default
-  std::string tied_to;                   // loaded with this name, which it is tied to in the target
-  bool untied = false;                   // was tied in source or target and now stands alone
+  std::string detail;            // "target's own kept", "cast float32 -> float16"
+  std::string_view policy_word;  // "keep"; empty: no policy had a say
+  Location policy;               // the case in the spec; unknown for a default
+  std::string tied_to;           // loaded with this name, which it is tied to in the target
+  bool untied = false;           // was tied in source or target and now stands alone
 };
 
 // A result that is no name of the target, whatever the policy made of it.
@@ -58,14 +58,14 @@ struct SourceFate {
 };
 
 struct RuleUse {
-  std::uint64_t matches = 0;             // names, before the effect
-  std::vector<std::uint64_t> entries;    // the same for each entry
+  std::uint64_t matches = 0;           // names, before the effect
+  std::vector<std::uint64_t> entries;  // the same for each entry
 };
 
 struct ExtraFate {
-  std::uint32_t input;                   // source
-  std::uint32_t extra;                   // index into its catalog's extras
-  std::string_view word;                 // what the policy says: "drop", "error"
+  std::uint32_t input;    // source
+  std::uint32_t extra;    // index into its catalog's extras
+  std::string_view word;  // what the policy says: "drop", "error"
 };
 
 struct Tally {
@@ -73,28 +73,29 @@ struct Tally {
 };
 
 struct Totals {
-  std::array<Tally, 9> decisions{};      // by Decision
-  std::array<Tally, 6> dispositions{};   // by Disposition
-  Tally target;                          // all target names; without a target, all output names
+  std::array<Tally, 9> decisions{};     // by Decision
+  std::array<Tally, 6> dispositions{};  // by Disposition
+  Tally target;                         // all target names; without a target, all output names
   Tally sources;
-  std::uint64_t loaded_elements = 0;     // of target elements, those filled from a source
+  std::uint64_t loaded_elements = 0;  // of target elements, those filled from a source
 };
 
 // A rename that would settle missing and unexpected names: shown in the report, ready to paste.
 struct Suggestion {
-  std::string pattern, to;               // `- rename: 'pattern'` / `to: 'to'`
+  std::string pattern, to;  // `- rename: 'pattern'` / `to: 'to'`
   std::uint64_t tensors = 0;
 };
 
 struct Plan {
   bool has_target = false;
   bool complete = false;  // false: a rule failed, so the target was not consulted
-  // Target order, then kept unexpected results in the source's; without a target, the source's order.
+  // Target order, then kept unexpected results in the source's; without a target, the source's
+  // order.
   std::vector<PlannedTensor> tensors;
   std::vector<UnexpectedResult> unexpected;      // in the source's order
   std::vector<std::vector<SourceFate>> sources;  // by input, by tensor of its catalog
   std::vector<Step> steps;
-  std::vector<RuleUse> rules;            // by Program::rules
+  std::vector<RuleUse> rules;  // by Program::rules
   std::vector<ExtraFate> extras;
   std::vector<ModuleMetadata> module_metadata;
   bool has_module_metadata = false;
@@ -107,11 +108,13 @@ struct Inputs {
   std::vector<const Catalog*> sources;  // names below their roots (select_root)
   const Catalog* target = nullptr;
   [[nodiscard]] std::vector<const Catalog*> all() const;  // by input index of Load
-  [[nodiscard]] std::uint32_t target_index() const { return static_cast<std::uint32_t>(sources.size()); }
+  [[nodiscard]] std::uint32_t target_index() const {
+    return static_cast<std::uint32_t>(sources.size());
+  }
 };
 
-// Plans a run. Every violation of policy, expect, count and require is in `diagnostics`; the plan is
-// whole all the same, so that a report can show it.
+// Plans a run. Every violation of policy, expect, count and require is in `diagnostics`; the plan
+// is whole all the same, so that a report can show it.
 Plan make_plan(const Program& program, const Inputs& inputs, Diagnostics& diagnostics);
 
 // Law 1: the counts add up. Empty, or what does not; called on every run.

@@ -5,7 +5,8 @@ namespace {
 
 std::string at(const Location& where, std::string_view word) {
   if (word.empty()) return "";
-  return " by " + std::string(word) + (where.line ? " (line " + std::to_string(where.line) + ")" : " (default)");
+  return " by " + std::string(word) +
+         (where.line ? " (line " + std::to_string(where.line) + ")" : " (default)");
 }
 
 // The rules that a result went through, from the source on.
@@ -37,7 +38,8 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
     out += std::string(name(planned.decision)) + " " + printable(planned.name);
     if (planned.expr)
       out += " " + std::string(name(planned.expr->dtype)) + " " + to_string(planned.expr->shape);
-    out += sources(planned, inputs) + rules(plan, planned.step) + at(planned.policy, planned.policy_word);
+    out += sources(planned, inputs) + rules(plan, planned.step) +
+           at(planned.policy, planned.policy_word);
     if (!planned.tied_to.empty()) out += " tied to " + printable(planned.tied_to);
     if (planned.untied) out += " untied";
     if (!planned.detail.empty()) out += ": " + planned.detail;
@@ -48,13 +50,14 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
   for (std::size_t input = 0; input < plan.sources.size(); ++input)
     for (std::size_t i = 0; i < plan.sources[input].size(); ++i) {
       const SourceFate& fate = plan.sources[input][i];
-      out += "source " + printable(inputs.sources[input]->tensors[i].name) + ": " + std::string(name(fate.disposition));
+      out += "source " + printable(inputs.sources[input]->tensors[i].name) + ": " +
+             std::string(name(fate.disposition));
       if (fate.rule != kNone) out += " by rule " + std::to_string(fate.rule + 1);
       out += at(fate.policy, fate.policy_word) + "\n";
     }
   for (std::size_t i = 0; i < plan.rules.size(); ++i) {
-    out += "rule " + std::to_string(i + 1) + " " + std::string(program.rules[i].verb->name()) + ": " +
-           std::to_string(plan.rules[i].matches) + " matches";
+    out += "rule " + std::to_string(i + 1) + " " + std::string(program.rules[i].verb->name()) +
+           ": " + std::to_string(plan.rules[i].matches) + " matches";
     if (plan.rules[i].entries.size() > 1) {
       out += " (";
       for (std::size_t entry = 0; entry < plan.rules[i].entries.size(); ++entry)
@@ -65,16 +68,18 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
   }
   for (const ExtraFate& fate : plan.extras) {
     const Extra& extra = inputs.sources[fate.input]->extras[fate.extra];
-    out += "extra " + printable(extra.path) + " (" + printable(extra.summary) + "): " + std::string(fate.word) + "\n";
+    out += "extra " + printable(extra.path) + " (" + printable(extra.summary) +
+           "): " + std::string(fate.word) + "\n";
   }
   for (const ModuleMetadata& entry : plan.module_metadata) {
     out += "module " + quoted(entry.module);
-    for (const auto& [key, value] : entry.ints) out += " " + printable(key) + " " + std::to_string(value);
+    for (const auto& [key, value] : entry.ints)
+      out += " " + printable(key) + " " + std::to_string(value);
     out += "\n";
   }
   for (const Suggestion& suggestion : plan.suggestions)
-    out += "suggestion rename " + quoted(suggestion.pattern) + " to " + quoted(suggestion.to) + " (" +
-           std::to_string(suggestion.tensors) + " tensors)\n";
+    out += "suggestion rename " + quoted(suggestion.pattern) + " to " + quoted(suggestion.to) +
+           " (" + std::to_string(suggestion.tensors) + " tensors)\n";
   return out;
 }
 

@@ -22,10 +22,18 @@ std::vector<std::string> names_of(Promise promise, const Inputs& inputs, const P
       for (const PlannedTensor& planned : plan.tensors)
         if (planned.target != kNone && planned.from.empty()) names.push_back(planned.name);
       break;
-    case Promise::skipped: decided(Decision::skipped); break;
-    case Promise::adapted: decided(Decision::adapted); break;
-    case Promise::kept: decided(Decision::kept); break;
-    case Promise::initialised: decided(Decision::initialised); break;
+    case Promise::skipped:
+      decided(Decision::skipped);
+      break;
+    case Promise::adapted:
+      decided(Decision::adapted);
+      break;
+    case Promise::kept:
+      decided(Decision::kept);
+      break;
+    case Promise::initialised:
+      decided(Decision::initialised);
+      break;
     case Promise::unexpected:
       for (const UnexpectedResult& result : plan.unexpected) names.push_back(result.name);
       break;
@@ -53,14 +61,15 @@ void for_unused(const Program& program, const Plan& plan, Visit visit) {
     const Rule& rule = program.rules[i];
     if (rule.count && rule.count->holds(0)) continue;
     if (plan.rules[i].matches == 0) {
-      visit(rule.where, "rule " + std::to_string(i + 1) + " (`" + std::string(rule.verb->name()) + "`) matches nothing");
+      visit(rule.where, "rule " + std::to_string(i + 1) + " (`" + std::string(rule.verb->name()) +
+                            "`) matches nothing");
       continue;
     }
     if (!rule.table) continue;
     for (std::size_t entry = 0; entry < rule.entries.size(); ++entry)
       if (plan.rules[i].entries[entry] == 0)
-        visit(rule.entries[entry].where,
-              quoted(rule.entries[entry].pattern.text()) + " of rule " + std::to_string(i + 1) + " matches nothing");
+        visit(rule.entries[entry].where, quoted(rule.entries[entry].pattern.text()) + " of rule " +
+                                             std::to_string(i + 1) + " matches nothing");
   }
 }
 
@@ -73,10 +82,11 @@ void check_require(const Program& program, const Inputs& inputs, Diagnostics& di
       return entry.pattern.found_in(tensor.name);
     });
     if (!there)
-      diagnostics.add(error(Code::require_unmet, entry.where,
-                            "no tensor of " + quoted(inputs.sources.front()->path) + " matches " +
-                                quoted(entry.pattern.text()) + ", which this spec requires",
-                            "the spec is for another checkpoint; `regraft inspect --keys` lists this one's names"));
+      diagnostics.add(error(
+          Code::require_unmet, entry.where,
+          "no tensor of " + quoted(inputs.sources.front()->path) + " matches " +
+              quoted(entry.pattern.text()) + ", which this spec requires",
+          "the spec is for another checkpoint; `regraft inspect --keys` lists this one's names"));
   }
 }
 
@@ -96,20 +106,23 @@ void check_promises(const Program& program, const Inputs& inputs, const Plan& pl
                               std::string(name(promise.promise)) + ": " + broken));
   }
   const Totals& totals = plan.totals;
-  if (program.expect.loaded && !program.expect.loaded->holds(totals.loaded_elements, totals.target.parameters))
+  if (program.expect.loaded &&
+      !program.expect.loaded->holds(totals.loaded_elements, totals.target.parameters))
     diagnostics.add(error(Code::expect_unmet, program.expect.loaded_where,
                           "`expect` promises loaded " + program.expect.loaded->text + ", it is " +
                               percent(totals.loaded_elements, totals.target.parameters)));
   if (program.expect.unused_rules_are_errors)
     for_unused(program, plan, [&](const Location& where, const std::string& message) {
-      diagnostics.add(error(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"));
+      diagnostics.add(
+          error(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"));
     });
 }
 
 void warn_unused(const Program& program, const Plan& plan, Diagnostics& diagnostics) {
   if (program.expect.unused_rules_are_errors) return;  // said as errors
   for_unused(program, plan, [&](const Location& where, const std::string& message) {
-    diagnostics.add(warning(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"));
+    diagnostics.add(
+        warning(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"));
   });
 }
 

@@ -1,5 +1,5 @@
-// Missing and unexpected names that one rename would settle: `blocks.0.gamma_1` and `blocks.0.ls1.gamma`
-// give  - rename: '\.gamma_1$'  to: '.ls1.gamma'.
+// Missing and unexpected names that one rename would settle: `blocks.0.gamma_1` and
+// `blocks.0.ls1.gamma` give  - rename: '\.gamma_1$'  to: '.ls1.gamma'.
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -23,7 +23,8 @@ bool plain(std::string_view name) {
 std::string escape(std::string_view literal) {
   std::string out;
   for (const char c : literal) {
-    const bool word = c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool word =
+        c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     if (!word) out += '\\';
     out += c;
   }
@@ -103,7 +104,8 @@ class Suggester {
     if (candidates.size() > kMostCandidates) {
       const auto near = std::lower_bound(candidates.begin(), candidates.end(), result.name);
       const auto middle = static_cast<std::size_t>(near - candidates.begin());
-      const std::size_t first = std::min(middle - std::min(middle, kMostCandidates / 2), candidates.size() - kMostCandidates);
+      const std::size_t first = std::min(middle - std::min(middle, kMostCandidates / 2),
+                                         candidates.size() - kMostCandidates);
       candidates = {candidates.begin() + static_cast<std::ptrdiff_t>(first),
                     candidates.begin() + static_cast<std::ptrdiff_t>(first + kMostCandidates)};
     }
@@ -134,7 +136,9 @@ class Suggester {
       const Result<std::string> renamed = rewrite(match, *to, false, none_);
       if (!renamed) return 0;
       const auto there = missing_.find(*renamed);
-      if (there == missing_.end() || *there->second != result->shape || !reached.insert(*renamed).second) return 0;
+      if (there == missing_.end() || *there->second != result->shape ||
+          !reached.insert(*renamed).second)
+        return 0;
       if (pairs) pairs->emplace_back(result, *renamed);
     }
     for (const std::string_view name : settled_)
@@ -153,7 +157,8 @@ class Suggester {
     }
     for (const std::string& name : renamed_) settled_.push_back(name);
     renamed_.clear();
-    std::erase_if(unexpected_, [&](const UnexpectedResult* result) { return gone.contains(result); });
+    std::erase_if(unexpected_,
+                  [&](const UnexpectedResult* result) { return gone.contains(result); });
   }
 
   const Variables none_;

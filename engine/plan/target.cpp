@@ -10,11 +10,14 @@ namespace {
 class TiedNames {
  public:
   explicit TiedNames(const Catalog& target) : group_of_(target.tensors.size(), kNone) {
-    std::map<std::tuple<std::uint32_t, std::int64_t, DType, Shape, Shape>, std::vector<std::uint32_t>> views;
+    std::map<std::tuple<std::uint32_t, std::int64_t, DType, Shape, Shape>,
+             std::vector<std::uint32_t>>
+        views;
     for (std::uint32_t i = 0; i < target.tensors.size(); ++i) {
       const Tensor& tensor = target.tensors[i];
       if (!tensor.unsupported.empty()) continue;
-      views[{tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides}].push_back(i);
+      views[{tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides}].push_back(
+          i);
     }
     for (auto& [view, members] : views) {
       if (members.size() < 2) continue;
@@ -37,9 +40,13 @@ class TiedNames {
 
 class Matcher {
  public:
-  Matcher(const Program& program, const Inputs& inputs, const std::vector<Live>& results, Plan& plan,
-          Diagnostics& diagnostics)
-      : program_(program), inputs_(inputs), all_(inputs.all()), results_(results), plan_(plan),
+  Matcher(const Program& program, const Inputs& inputs, const std::vector<Live>& results,
+          Plan& plan, Diagnostics& diagnostics)
+      : program_(program),
+        inputs_(inputs),
+        all_(inputs.all()),
+        results_(results),
+        plan_(plan),
         diagnostics_(diagnostics) {}
 
   void without_target() {
@@ -79,8 +86,9 @@ class Matcher {
       const Tensor& tensor = tensor_of(load, inputs_);
       if (tensor.unsupported.empty()) continue;
       planned.detail = "it is " + tensor.unsupported;
-      violations_.add(Code::cannot_carry, {}, planned.name, planned.detail,
-                      "leave it out with a rule, for instance `- drop: {exact: " + quoted(tensor.name) + "}`");
+      violations_.add(
+          Code::cannot_carry, {}, planned.name, planned.detail,
+          "leave it out with a rule, for instance `- drop: {exact: " + quoted(tensor.name) + "}`");
       return;
     }
     planned.decision = moves_only(*expr) ? Decision::loaded : Decision::transformed;
@@ -96,8 +104,10 @@ class Matcher {
     planned.detail = settled.detail;
     if (settled.decision == Decision::error) {
       planned.detail = settled.message;
-      const bool says_all = settled.code == Code::missing_tensor || settled.code == Code::unexpected_tensor;
-      violations_.add(settled.code, chosen.where, planned.name, says_all ? "" : settled.message, settled.hint);
+      const bool says_all =
+          settled.code == Code::missing_tensor || settled.code == Code::unexpected_tensor;
+      violations_.add(settled.code, chosen.where, planned.name, says_all ? "" : settled.message,
+                      settled.hint);
       return false;
     }
     if (settled.decision == Decision::loaded || settled.continues) {
@@ -148,7 +158,8 @@ class Matcher {
     planned.name = target.name;
     planned.target = index;
     if (conflict_) {
-      planned.detail = "tied in the target to a name that another tensor reaches: " + quoted(conflict_->name);
+      planned.detail =
+          "tied in the target to a name that another tensor reaches: " + quoted(conflict_->name);
       violations_.add(Code::tie_conflict, {}, target.name, planned.detail,
                       "drop one of them, or rename both from one source tensor");
     } else {
@@ -168,12 +179,15 @@ class Matcher {
     }
     if (situation.result->shape != target.shape) {
       // load_state_dict lets [1] onto []: files of torch before 0.4 have no 0-d tensors.
-      if (target.shape.empty() && situation.result->shape == Shape{1}) expr = reshape(expr, {});
-      else if (!consult(PolicyKind::shape, situation, planned, expr)) return;
+      if (target.shape.empty() && situation.result->shape == Shape{1})
+        expr = reshape(expr, {});
+      else if (!consult(PolicyKind::shape, situation, planned, expr))
+        return;
       situation.result = expr;
     }
     const bool adapted = planned.decision == Decision::adapted;
-    if (expr->dtype != target.dtype && !consult(PolicyKind::dtype, situation, planned, expr)) return;
+    if (expr->dtype != target.dtype && !consult(PolicyKind::dtype, situation, planned, expr))
+      return;
     finish(planned, expr);
     if (adapted && planned.expr) planned.decision = Decision::adapted;
   }
@@ -210,15 +224,18 @@ class Matcher {
 }  // namespace
 
 const Tensor& tensor_of(const Load& load, const Inputs& inputs) {
-  const Catalog* catalog = load.input < inputs.sources.size() ? inputs.sources[load.input] : inputs.target;
+  const Catalog* catalog =
+      load.input < inputs.sources.size() ? inputs.sources[load.input] : inputs.target;
   return catalog->tensors[load.tensor];
 }
 
 void match_target(const Program& program, const Inputs& inputs, const std::vector<Live>& results,
                   Plan& plan, Diagnostics& diagnostics) {
   Matcher matcher(program, inputs, results, plan, diagnostics);
-  if (inputs.target) matcher.with_target();
-  else matcher.without_target();
+  if (inputs.target)
+    matcher.with_target();
+  else
+    matcher.without_target();
 }
 
 }  // namespace regraft

@@ -12,19 +12,22 @@ void match_target(const Program& program, const Inputs& inputs, const std::vecto
 
 // The parts of make_plan that follow, each in a file of its own.
 void assign_fates(const Inputs& inputs, const Names& names, Plan& plan);
-void settle_extras(const Program& program, const Inputs& inputs, Plan& plan, Diagnostics& diagnostics);
+void settle_extras(const Program& program, const Inputs& inputs, Plan& plan,
+                   Diagnostics& diagnostics);
 void move_module_metadata(const Inputs& inputs, Plan& plan, Diagnostics& diagnostics);
 void mark_untied(const Inputs& inputs, Plan& plan);
 void count_totals(const Inputs& inputs, Plan& plan);
 void check_require(const Program& program, const Inputs& inputs, Diagnostics& diagnostics);
-void check_promises(const Program& program, const Inputs& inputs, const Plan& plan, Diagnostics& diagnostics);
+void check_promises(const Program& program, const Inputs& inputs, const Plan& plan,
+                    Diagnostics& diagnostics);
 void warn_unused(const Program& program, const Plan& plan, Diagnostics& diagnostics);
 std::vector<Suggestion> suggest(const Inputs& inputs, const Plan& plan);
 
 // "2 missing tensors: 'a', 'b'": violations of one code and one place are one diagnostic.
 class Violations {
  public:
-  void add(Code code, const Location& where, std::string name, std::string detail, std::string hint);
+  void add(Code code, const Location& where, const std::string& name, const std::string& detail,
+           std::string hint);
   void report(const Program& program, Diagnostics& diagnostics);
 
  private:

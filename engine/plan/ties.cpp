@@ -18,7 +18,8 @@ void mark_untied(const Inputs& inputs, Plan& plan) {
   const std::vector<const Catalog*> all = inputs.all();
   // Most storages have one name, which is tied to nothing.
   std::vector<std::vector<std::uint32_t>> names(all.size());
-  for (std::size_t input = 0; input < all.size(); ++input) names[input].resize(all[input]->storages.size());
+  for (std::size_t input = 0; input < all.size(); ++input)
+    names[input].resize(all[input]->storages.size());
   for (const PlannedTensor& planned : plan.tensors)
     if (planned.expr)
       for (const Load& load : loads_of(*planned.expr))
@@ -38,8 +39,8 @@ void mark_untied(const Inputs& inputs, Plan& plan) {
     if (members.size() < 2) continue;
     for (PlannedTensor* member : members) {
       const auto view = as_view(*member->expr, all);
-      const bool as_it_was = view && ViewKey{view->input, view->storage, view->offset, view->dtype, view->shape,
-                                             view->strides} == origin;
+      const bool as_it_was = view && ViewKey{view->input, view->storage, view->offset,
+                                             view->dtype, view->shape,   view->strides} == origin;
       member->untied = !as_it_was;
     }
   }

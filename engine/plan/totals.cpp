@@ -23,21 +23,27 @@ std::uint64_t sum(const std::array<Tally, N>& tallies) {
 void count_totals(const Inputs& inputs, Plan& plan) {
   Totals& totals = plan.totals;
   for (const PlannedTensor& planned : plan.tensors) {
-    const Tensor* target = planned.target == kNone ? nullptr : &inputs.target->tensors[planned.target];
-    const DType dtype = planned.expr ? planned.expr->dtype : target ? target->dtype : *planned.result_dtype;
-    const Shape& shape = planned.expr ? planned.expr->shape : target ? target->shape : planned.result_shape;
+    const Tensor* target =
+        planned.target == kNone ? nullptr : &inputs.target->tensors[planned.target];
+    const DType dtype = planned.expr ? planned.expr->dtype
+                        : target     ? target->dtype
+                                     : *planned.result_dtype;
+    const Shape& shape = planned.expr ? planned.expr->shape
+                         : target     ? target->shape
+                                      : planned.result_shape;
     count(totals.decisions[static_cast<std::size_t>(planned.decision)], dtype, shape);
     if (planned.decision == Decision::unexpected) continue;
     count(totals.target, target ? target->dtype : dtype, target ? target->shape : shape);
-    const bool filled = planned.decision == Decision::loaded || planned.decision == Decision::transformed ||
+    const bool filled = planned.decision == Decision::loaded ||
+                        planned.decision == Decision::transformed ||
                         planned.decision == Decision::adapted;
     if (filled) totals.loaded_elements += static_cast<std::uint64_t>(numel(shape).value_or(0));
   }
   for (std::size_t input = 0; input < plan.sources.size(); ++input)
     for (std::size_t i = 0; i < plan.sources[input].size(); ++i) {
       const Tensor& tensor = inputs.sources[input]->tensors[i];
-      count(totals.dispositions[static_cast<std::size_t>(plan.sources[input][i].disposition)], tensor.dtype,
-            tensor.shape);
+      count(totals.dispositions[static_cast<std::size_t>(plan.sources[input][i].disposition)],
+            tensor.dtype, tensor.shape);
       count(totals.sources, tensor.dtype, tensor.shape);
     }
 }
@@ -49,7 +55,8 @@ std::optional<std::string> check_conservation(const Plan& plan, const Inputs& in
     sources += source->tensors.size();
     loaded.emplace_back(source->tensors.size(), false);
   }
-  if (sum(plan.totals.dispositions) != sources) return "source tensors do not add up to their dispositions";
+  if (sum(plan.totals.dispositions) != sources)
+    return "source tensors do not add up to their dispositions";
   if (!plan.complete) return std::nullopt;
   std::vector<bool> seen(inputs.target ? inputs.target->tensors.size() : 0, false);
   std::uint64_t unexpected = 0;
@@ -62,22 +69,28 @@ std::optional<std::string> check_conservation(const Plan& plan, const Inputs& in
       return "a decision for " + quoted(planned.name) + ", which the target does not have";
     }
     unexpected += planned.decision == Decision::unexpected;
-    const bool writes = planned.decision != Decision::omitted && planned.decision != Decision::error;
-    if (writes != (planned.expr != nullptr)) return "decision and expression disagree for " + quoted(planned.name);
+    const bool writes =
+        planned.decision != Decision::omitted && planned.decision != Decision::error;
+    if (writes != (planned.expr != nullptr))
+      return "decision and expression disagree for " + quoted(planned.name);
     if (!planned.expr) continue;
     for (const Load& load : loads_of(*planned.expr))
       if (load.input < loaded.size()) loaded[load.input][load.tensor] = true;
   }
   for (std::size_t i = 0; i < seen.size(); ++i)
     if (!seen[i]) return "no decision for " + quoted(inputs.target->tensors[i].name);
-  if (sum(plan.totals.decisions) != plan.tensors.size()) return "decisions do not add up to the tensors";
-  if (plan.totals.target.tensors + unexpected != plan.tensors.size()) return "target tensors do not add up";
+  if (sum(plan.totals.decisions) != plan.tensors.size())
+    return "decisions do not add up to the tensors";
+  if (plan.totals.target.tensors + unexpected != plan.tensors.size())
+    return "target tensors do not add up";
   for (std::size_t input = 0; input < loaded.size(); ++input)
     for (std::size_t i = 0; i < loaded[input].size(); ++i) {
       const Disposition disposition = plan.sources[input][i].disposition;
-      const bool reaches = disposition == Disposition::used || disposition == Disposition::unexpected_kept;
+      const bool reaches =
+          disposition == Disposition::used || disposition == Disposition::unexpected_kept;
       if (reaches != loaded[input][i])
-        return "disposition and output disagree for " + quoted(inputs.sources[input]->tensors[i].name);
+        return "disposition and output disagree for " +
+               quoted(inputs.sources[input]->tensors[i].name);
     }
   return std::nullopt;
 }

@@ -8,21 +8,29 @@ std::string observation(Code code, std::size_t count) {
   const bool one = count == 1;
   const std::string tensors = std::to_string(count) + (one ? " tensor" : " tensors");
   switch (code) {
-    case Code::missing_tensor: return "nothing reaches " + tensors + " of the target";
-    case Code::unexpected_tensor: return "the target does not have " + tensors + " of the result";
-    case Code::shape_mismatch: return tensors + (one ? " has" : " have") + " another shape than the target";
-    case Code::dtype_mismatch: return tensors + (one ? " has" : " have") + " another dtype than the target";
-    case Code::extras_present: return "the checkpoint holds " + std::to_string(count) + " values beside the tensors";
-    case Code::tie_conflict: return "different tensors reach names that are tied in the target, " + tensors;
-    case Code::cannot_carry: return tensors + " of the result cannot be carried";
-    default: return tensors + (one ? " does" : " do") + " not fit";
+    case Code::missing_tensor:
+      return "nothing reaches " + tensors + " of the target";
+    case Code::unexpected_tensor:
+      return "the target does not have " + tensors + " of the result";
+    case Code::shape_mismatch:
+      return tensors + (one ? " has" : " have") + " another shape than the target";
+    case Code::dtype_mismatch:
+      return tensors + (one ? " has" : " have") + " another dtype than the target";
+    case Code::extras_present:
+      return "the checkpoint holds " + std::to_string(count) + " values beside the tensors";
+    case Code::tie_conflict:
+      return "different tensors reach names that are tied in the target, " + tensors;
+    case Code::cannot_carry:
+      return tensors + " of the result cannot be carried";
+    default:
+      return tensors + (one ? " does" : " do") + " not fit";
   }
 }
 
 }  // namespace
 
-void Violations::add(Code code, const Location& where, std::string name, std::string detail,
-                     std::string hint) {
+void Violations::add(Code code, const Location& where, const std::string& name,
+                     const std::string& detail, std::string hint) {
   std::string text = quoted(name);
   if (!detail.empty()) text += " (" + detail + ")";
   for (Group& group : groups_) {
@@ -43,7 +51,8 @@ void Violations::report(const Program& program, Diagnostics& diagnostics) {
       message += (i ? ", " : "") + group.names[i];
     if (count > kShown) message += " and " + std::to_string(count - kShown) + " more";
     if (!group.where.known()) group.where.text = program.text;
-    diagnostics.add(error(group.code, std::move(group.where), std::move(message), std::move(group.hint)));
+    diagnostics.add(
+        error(group.code, std::move(group.where), std::move(message), std::move(group.hint)));
   }
   groups_.clear();
 }

@@ -145,7 +145,7 @@ class Page {
     for (const Json& entry : entries) {
       std::string status = key ? entry[key].get<std::string>() : "";
       const auto [at, fresh] = places.try_emplace(status, statuses.size());
-      if (fresh) statuses.push_back({std::move(status), {}});
+      if (fresh) statuses.push_back({status, {}});
       statuses[at->second].second.push_back(&entry);
     }
     std::string out;
@@ -164,7 +164,7 @@ class Page {
     for (const Json* entry : entries) {
       std::string said = said_of(*entry);
       const auto [at, fresh] = places.try_emplace(said, buckets.size());
-      if (fresh) buckets.push_back({std::move(said), {}});
+      if (fresh) buckets.push_back({said, {}});
       buckets[at->second].second.push_back(entry);
     }
     std::string out;

@@ -14,7 +14,8 @@
 
 namespace regraft {
 
-// Everything the writers need, by reference; all but `program` may be absent when a run ended early.
+// Everything the writers need, by reference; all but `program` may be absent when a run ended
+// early.
 struct Report {
   const Program* program = nullptr;
   const Inputs* inputs = nullptr;
@@ -22,8 +23,8 @@ struct Report {
   const Schedule* schedule = nullptr;  // with an output
   const Executed* executed = nullptr;  // after apply
   const Diagnostics* diagnostics = nullptr;
-  std::string spec_path;               // as the user gave it; "" for rules of the command line
-  std::string output_path;             // as the user gave it; "" without one
+  std::string spec_path;    // as the user gave it; "" for rules of the command line
+  std::string output_path;  // as the user gave it; "" without one
   DigestKind digest = DigestKind::none;
 
   [[nodiscard]] bool failed() const { return diagnostics && diagnostics->has_errors(); }

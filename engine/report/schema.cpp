@@ -68,7 +68,7 @@ Json dtype_in_yaml() {
                                     "int", "short"}}}})}};
 }
 
-std::string document(std::string_view title, std::string_view description, Json schema,
+std::string document(std::string_view title, std::string_view description, const Json& schema,
                      Json definitions = {}) {
   Json out = {{"$schema", kDraft}, {"title", title}, {"description", description}};
   out.update(schema);
@@ -518,8 +518,8 @@ std::string plan_schema() {
   definitions.erase("digest");
   return document(
       "regraft plan",
-      "What a migration would do: `regraft plan --json`. A report of which nothing was done.",
-      std::move(body), std::move(definitions));
+      "What a migration would do: `regraft plan --json`. A report of which nothing was done.", body,
+      std::move(definitions));
 }
 
 // --- targets

@@ -126,7 +126,7 @@ struct Saying {
 
 // "[1000, 192] against [10, 192]: kept" and the same of "[1000]" are both "[1000, ...] against
 // [10, ...]: kept" when they stand in one group.
-Saying saying(std::string full, const Shape& before, const Shape& after) {
+Saying saying(const std::string& full, const Shape& before, const Shape& after) {
   Saying said{full, full};
   std::size_t differs = std::min(before.size(), after.size());
   if (before.size() != after.size()) return said;
@@ -327,8 +327,10 @@ class TextReport {
       if (options_.verbose) members.push_back(member(planned));
       std::string detail = planned.detail;
       if (!planned.tied_to.empty())
-        detail = (detail.empty() ? "" : detail + "; ") + "with " + printable(planned.tied_to) +
-                 ", which it is tied to in the target";
+        detail.append(detail.empty() ? "" : "; ")
+            .append("with ")
+            .append(printable(planned.tied_to))
+            .append(", which it is tied to in the target");
       if (!detail.empty()) changed.add(planned.name, {detail, detail}, place(planned.policy), "");
     }
     shown.add_line({said, "", std::move(members), count});
@@ -357,8 +359,7 @@ class TextReport {
       detail = to_string(planned.result_shape) + " -> " + to_string(after) + " " + detail;
     if (planned.decision == Decision::transformed)
       detail = rules_of(planned) + (detail.empty() ? "" : ": " + detail);
-    return reached ? saying(std::move(detail), planned.result_shape, after)
-                   : Saying{detail, detail};
+    return reached ? saying(detail, planned.result_shape, after) : Saying{detail, detail};
   }
 
   // "rearrange (rule 7)": the rules that change more than names.

@@ -24,8 +24,8 @@ std::pair<std::uint64_t, std::uint64_t> byte_extent(const View& view) {
   auto last = static_cast<std::uint64_t>(view.offset);
   for (std::size_t i = 0; i < view.shape.size(); ++i) {
     if (view.shape[i] == 0) return {0, 0};
-    last += static_cast<std::uint64_t>(view.shape[i] - 1) *
-            static_cast<std::uint64_t>(view.strides[i]);
+    last +=
+        static_cast<std::uint64_t>(view.shape[i] - 1) * static_cast<std::uint64_t>(view.strides[i]);
   }
   const std::uint64_t size = itemsize(view.dtype);
   return {static_cast<std::uint64_t>(view.offset) * size, (last + 1) * size};
@@ -74,10 +74,14 @@ GatherWay gather_way(const View& view) {
 
 std::uint64_t gather_bytes(const View& view) {
   switch (gather_way(view)) {
-    case GatherWay::stream: return kCopyBlock;
-    case GatherWay::extent: return span_bytes(view) + kCopyBlock;
-    case GatherWay::rows: return kGatherWindow + kCopyBlock;
-    case GatherWay::scatter: return nbytes(view) + kGatherWindow;
+    case GatherWay::stream:
+      return kCopyBlock;
+    case GatherWay::extent:
+      return span_bytes(view) + kCopyBlock;
+    case GatherWay::rows:
+      return kGatherWindow + kCopyBlock;
+    case GatherWay::scatter:
+      return nbytes(view) + kGatherWindow;
   }
   return 0;
 }

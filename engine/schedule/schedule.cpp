@@ -211,8 +211,8 @@ class Scheduler {
         written = saturated_sum(written, storage.nbytes);
       }
     }
-    const std::uint64_t most = saturated_sum(
-        checked_mul(given, options_.max_growth).value_or(UINT64_MAX), kGrowthSlack);
+    const std::uint64_t most =
+        saturated_sum(checked_mul(given, options_.max_growth).value_or(UINT64_MAX), kGrowthSlack);
     if (written <= most) return;
     refuse(Code::limit_exceeded,
            "the output would have " + std::to_string(written) + " bytes, more than " +
@@ -261,8 +261,7 @@ class Scheduler {
       }
     }
     if (!writer.wants_crc32()) return;
-    storage.checksum =
-        storage.known_crc && !options_.verify ? Checksum::reuse : Checksum::compute;
+    storage.checksum = storage.known_crc && !options_.verify ? Checksum::reuse : Checksum::compute;
   }
 
   void count_bytes() {

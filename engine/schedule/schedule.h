@@ -45,21 +45,21 @@ struct ScheduledStorage {
 };
 
 struct ScheduledTensor {
-  Tensor tensor;             // as written: storage indexes Schedule::storages
-  std::uint32_t planned;     // index into Plan::tensors
-  bool shares = false;       // other names use bytes of the same storage
-  bool compacted = false;    // stands alone now: was a small part of a larger storage
+  Tensor tensor;           // as written: storage indexes Schedule::storages
+  std::uint32_t planned;   // index into Plan::tensors
+  bool shares = false;     // other names use bytes of the same storage
+  bool compacted = false;  // stands alone now: was a small part of a larger storage
 };
 
 struct Schedule {
   const Format* format = nullptr;
-  OutputCatalog output;      // tensors and storages as below, metadata
+  OutputCatalog output;  // tensors and storages as below, metadata
   Layout layout;
   std::vector<ScheduledStorage> storages;
   std::vector<ScheduledTensor> tensors;
-  std::vector<std::string> remarks;    // "1 tied tensor is written again: ... holds no ties"
-  std::vector<std::string> left_out;   // names that `ties: first` leaves to their first name
-  std::uint64_t peak_bytes = 0;        // buffers that executing takes
+  std::vector<std::string> remarks;   // "1 tied tensor is written again: ... holds no ties"
+  std::vector<std::string> left_out;  // names that `ties: first` leaves to their first name
+  std::uint64_t peak_bytes = 0;       // buffers that executing takes
   std::uint64_t bytes_read = 0, bytes_written = 0;
 };
 

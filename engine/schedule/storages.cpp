@@ -32,10 +32,9 @@ class Sorted {
         if (!is_new && equal(*pieces[before].expr, *pieces[i].expr)) first_[i] = before;
       }
     }
-    std::stable_sort(views_.begin(), views_.end(),
-                     [&](std::uint32_t a, std::uint32_t b) {
-                       return key(*pieces[a].view) < key(*pieces[b].view);
-                     });
+    std::stable_sort(views_.begin(), views_.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return key(*pieces[a].view) < key(*pieces[b].view);
+    });
     for (std::size_t i = 1; i < views_.size(); ++i) {
       const std::uint32_t before = first_[views_[i - 1]];
       if (*pieces[before].view == *pieces[views_[i]].view) first_[views_[i]] = before;
@@ -196,8 +195,8 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
   for (const ScheduledTensor& tensor : schedule.tensors) ++users[tensor.tensor.storage];
   for (ScheduledTensor& tensor : schedule.tensors) tensor.shares = users[tensor.tensor.storage] > 1;
   if (compacted > 0) {
-    schedule.remarks.push_back(count_of(compacted, "tensor was", "tensors were") + " compacted: " +
-                               (compacted == 1 ? "it used" : "they used") +
+    schedule.remarks.push_back(count_of(compacted, "tensor was", "tensors were") +
+                               " compacted: " + (compacted == 1 ? "it used" : "they used") +
                                " less than half of their storage");
   }
 }
@@ -228,8 +227,8 @@ Ties place_apart(std::vector<Piece> pieces, TiesMode mode, std::string_view form
     std::sort(extents.begin(), extents.end());
     std::uint64_t reach = 0;
     for (std::size_t i = 0; i < extents.size(); ++i) {
-      const bool with_next = i + 1 < extents.size() &&
-                             extents[i + 1].first.first < extents[i].first.second;
+      const bool with_next =
+          i + 1 < extents.size() && extents[i + 1].first.first < extents[i].first.second;
       if (extents[i].first.first < reach || with_next) ++overlapping;
       reach = std::max(reach, extents[i].first.second);
     }
@@ -257,14 +256,13 @@ Ties place_apart(std::vector<Piece> pieces, TiesMode mode, std::string_view form
   }
   if (!schedule.left_out.empty()) {
     const std::uint64_t count = schedule.left_out.size();
-    schedule.remarks.push_back(count_of(count, "tied tensor is", "tied tensors are") +
-                               " left out, but for its first name" + holds + "ties");
+    schedule.remarks.push_back(count_of(count, "tied name is", "tied names are") +
+                               " left out after the first" + holds + "ties");
   }
   if (overlapping > 0) {
-    schedule.remarks.push_back(count_of(overlapping, "tensor has", "tensors have") +
-                               " bytes in common with another and " +
-                               (overlapping == 1 ? "is" : "are") + " written apart" + holds +
-                               "shared storages");
+    schedule.remarks.push_back(
+        count_of(overlapping, "tensor has", "tensors have") + " bytes in common with another and " +
+        (overlapping == 1 ? "is" : "are") + " written apart" + holds + "shared storages");
   }
   Ties result;
   if (mode == TiesMode::error) {

@@ -35,19 +35,23 @@ enum class Order { sorted, written };
 
 Json canonical(const yaml::Node& node, Order order) {
   switch (node.kind) {
-    case yaml::Node::Kind::null: return nullptr;
-    case yaml::Node::Kind::scalar: return scalar(node);
+    case yaml::Node::Kind::null:
+      return nullptr;
+    case yaml::Node::Kind::scalar:
+      return scalar(node);
     case yaml::Node::Kind::sequence: {
       Json list = Json::array();
       for (const yaml::Node& item : node.items) list.push_back(canonical(item, Order::sorted));
       return list;
     }
-    case yaml::Node::Kind::mapping: break;
+    case yaml::Node::Kind::mapping:
+      break;
   }
   std::vector<std::pair<std::string, Json>> members;
   for (const yaml::Entry& entry : node.entries) {
     // An `exact` table keeps its order inside a table of `rename`.
-    const bool table = entry.key.text == "rename" || (order == Order::written && entry.key.text == "exact");
+    const bool table =
+        entry.key.text == "rename" || (order == Order::written && entry.key.text == "exact");
     members.emplace_back(to_utf8(entry.key.text),
                          canonical(entry.value, table ? Order::written : Order::sorted));
   }

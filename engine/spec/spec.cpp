@@ -13,20 +13,24 @@ constexpr auto kSpecKeys = std::to_array<Key>({
     {"description", "A sentence for people."},
     {"revision", "This spec's place in a chain of migrations."},
     {"revises", "The revision that this one follows."},
-    {"vars", "Values that expressions use: integer, float, text, list, map, or `{from: F, key: a.b}`."},
+    {"vars",
+     "Values that expressions use: integer, float, text, list, map, or `{from: F, key: a.b}`."},
     {"source", "What the source checkpoint has to be."},
     {"rules", "Run in order; each sees the names as the rule before left them."},
     {"policy", "What happens where the result and the target disagree."},
-    {"expect", "The outcome that this file promises; anything else stops before a byte is written."},
+    {"expect",
+     "The outcome that this file promises; anything else stops before a byte is written."},
     {"output", "How the output is written."},
 });
 constexpr auto kSourceKeys = std::to_array<Key>({
-    {"root", "Paths tried in order inside the checkpoint; default: found automatically. `''` is the top."},
+    {"root",
+     "Paths tried in order inside the checkpoint; default: found automatically. `''` is the top."},
     {"require", "Patterns that must all be found: otherwise the spec is not for this checkpoint."},
 });
 constexpr auto kOutputKeys = std::to_array<Key>({
     {"metadata", "Texts for the header of a safetensors file."},
-    {"ties", "What formats that cannot share do with tied tensors: `duplicate`, `first` or `error`."},
+    {"ties",
+     "What formats that cannot share do with tied tensors: `duplicate`, `first` or `error`."},
 });
 constexpr auto kExpectKeys = std::to_array<Key>({
     {"missing", "Target names that no result may reach, whatever the policy then does."},
@@ -66,10 +70,10 @@ class Reader {
  private:
   void wrong_type(const yaml::Node& node, std::string_view what, std::string_view wanted,
                   std::string hint = {}) {
-    diagnostics_.add(error(Code::wrong_type, node.where,
-                           std::string(what) + " is " + std::string(wanted) + ", not " +
-                               yaml::describe(node),
-                           std::move(hint)));
+    diagnostics_.add(
+        error(Code::wrong_type, node.where,
+              std::string(what) + " is " + std::string(wanted) + ", not " + yaml::describe(node),
+              std::move(hint)));
   }
 
   bool check_version(const yaml::Node& tree) {
@@ -92,10 +96,11 @@ class Reader {
       return false;
     }
     if (*number != kLanguageVersion) {
-      diagnostics_.add(error(Code::version_mismatch, version->where,
-                             "the spec is written in language version " + version->text +
-                                 ", this program reads version 1",
-                             *number > kLanguageVersion ? "use a newer regraft" : "write `regraft: 1`"));
+      diagnostics_.add(
+          error(Code::version_mismatch, version->where,
+                "the spec is written in language version " + version->text +
+                    ", this program reads version 1",
+                *number > kLanguageVersion ? "use a newer regraft" : "write `regraft: 1`"));
       return false;
     }
     return true;
@@ -104,26 +109,40 @@ class Reader {
   void section(const yaml::Entry& entry, Spec& spec) {
     const std::string& key = entry.key.text;
     if (!check_key(entry.key, kSpecKeys, "a spec", diagnostics_)) return;
-    if (key == "name") text(entry, spec.name);
-    else if (key == "description") text(entry, spec.description);
-    else if (key == "revision") text(entry, spec.revision);
-    else if (key == "revises") text(entry, spec.revises);
-    else if (key == "vars") mapping(entry, spec.vars);
-    else if (key == "source") source(entry.value, spec);
-    else if (key == "rules") rules(entry.value, spec);
-    else if (key == "policy") mapping(entry, spec.policy);
-    else if (key == "expect") known_mapping(entry, kExpectKeys, spec.expect);
-    else if (key == "output") known_mapping(entry, kOutputKeys, spec.output);
+    if (key == "name")
+      text(entry, spec.name);
+    else if (key == "description")
+      text(entry, spec.description);
+    else if (key == "revision")
+      text(entry, spec.revision);
+    else if (key == "revises")
+      text(entry, spec.revises);
+    else if (key == "vars")
+      mapping(entry, spec.vars);
+    else if (key == "source")
+      source(entry.value, spec);
+    else if (key == "rules")
+      rules(entry.value, spec);
+    else if (key == "policy")
+      mapping(entry, spec.policy);
+    else if (key == "expect")
+      known_mapping(entry, kExpectKeys, spec.expect);
+    else if (key == "output")
+      known_mapping(entry, kOutputKeys, spec.output);
   }
 
   void text(const yaml::Entry& entry, std::string& out) {
-    if (entry.value.is_scalar()) out = entry.value.text;
-    else wrong_type(entry.value, "`" + entry.key.text + "`", "a text");
+    if (entry.value.is_scalar())
+      out = entry.value.text;
+    else
+      wrong_type(entry.value, "`" + entry.key.text + "`", "a text");
   }
 
   void mapping(const yaml::Entry& entry, std::vector<yaml::Entry>& out) {
-    if (entry.value.is_mapping()) out = entry.value.entries;
-    else if (!entry.value.is_null()) wrong_type(entry.value, "`" + entry.key.text + "`", "a mapping");
+    if (entry.value.is_mapping())
+      out = entry.value.entries;
+    else if (!entry.value.is_null())
+      wrong_type(entry.value, "`" + entry.key.text + "`", "a mapping");
   }
 
   void known_mapping(const yaml::Entry& entry, std::span<const Key> keys,
@@ -138,8 +157,10 @@ class Reader {
     if (!node.is_mapping()) return wrong_type(node, "`source`", "a mapping");
     for (const yaml::Entry& entry : node.entries) {
       if (!check_key(entry.key, kSourceKeys, "`source`", diagnostics_)) continue;
-      if (entry.key.text == "require") spec.require = entry.value;
-      else root(entry.value, spec);
+      if (entry.key.text == "require")
+        spec.require = entry.value;
+      else
+        root(entry.value, spec);
     }
   }
 
@@ -149,8 +170,10 @@ class Reader {
       spec.root.push_back(node);
     } else if (node.is_sequence() && !node.items.empty()) {
       for (const yaml::Node& item : node.items) {
-        if (item.is_scalar()) spec.root.push_back(item);
-        else wrong_type(item, "a path of `root`", "a text");
+        if (item.is_scalar())
+          spec.root.push_back(item);
+        else
+          wrong_type(item, "a path of `root`", "a text");
       }
     } else {
       wrong_type(node, "`root`", "a path or a list of paths", "`''` is the top of the checkpoint");
@@ -162,8 +185,10 @@ class Reader {
     if (!node.is_sequence())
       return wrong_type(node, "`rules`", "a list", "put `- ` before each rule");
     for (const yaml::Node& rule : node.items) {
-      if (rule.is_mapping()) spec.rules.push_back(rule);
-      else wrong_type(rule, "a rule", "a mapping with one verb", "for instance `- drop: '^fc\\.'`");
+      if (rule.is_mapping())
+        spec.rules.push_back(rule);
+      else
+        wrong_type(rule, "a rule", "a mapping with one verb", "for instance `- drop: '^fc\\.'`");
     }
   }
 

@@ -17,29 +17,29 @@ inline constexpr std::int64_t kLanguageVersion = 1;
 struct Spec {
   yaml::Node tree;  // the whole document
   std::string name, description, revision, revises;
-  std::vector<yaml::Entry> vars;     // name -> literal or {from: ..}
-  std::vector<yaml::Node> root;      // source.root: scalars; empty: found automatically
+  std::vector<yaml::Entry> vars;  // name -> literal or {from: ..}
+  std::vector<yaml::Node> root;   // source.root: scalars; empty: found automatically
   bool has_root = false;
-  yaml::Node require;                // source.require: a pattern or list; null: none
-  std::vector<yaml::Node> rules;     // each a mapping
-  std::vector<yaml::Entry> policy;   // policy name -> word or list of cases
+  yaml::Node require;               // source.require: a pattern or list; null: none
+  std::vector<yaml::Node> rules;    // each a mapping
+  std::vector<yaml::Entry> policy;  // policy name -> word or list of cases
   std::vector<yaml::Entry> expect;
   std::vector<yaml::Entry> output;
 };
 
-// A key of a mapping that the language knows, and what it is for: from these tables come the checks,
-// the JSON Schema and the language reference.
+// A key of a mapping that the language knows, and what it is for: from these tables come the
+// checks, the JSON Schema and the language reference.
 struct Key {
   std::string_view name;
   std::string_view doc;
 };
-std::span<const Key> spec_keys();    // top level
+std::span<const Key> spec_keys();  // top level
 std::span<const Key> source_keys();
 std::span<const Key> output_keys();
 std::span<const Key> expect_keys();
 
-// The language version is checked before anything else. Reports every mistake; empty only when nothing
-// can be made of the text, so that compile() can report its own in the same run.
+// The language version is checked before anything else. Reports every mistake; empty only when
+// nothing can be made of the text, so that compile() can report its own in the same run.
 std::optional<Spec> parse_spec(const SourceTextPtr& text, Diagnostics& diagnostics);
 // The same from a tree that was put together elsewhere (rules of the command line).
 std::optional<Spec> read_spec(yaml::Node tree, Diagnostics& diagnostics);

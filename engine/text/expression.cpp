@@ -27,10 +27,12 @@ struct Node {
     part_index,  //
     chain,       // children with `ops` between them, from the left: + - or * // %
     compare,     // the same: == < ...
-    negate, invert,             // one child: -x, not x
-    all_of, any_of,             // children: and, or
-    element,                    // children: a list or map, an index
-    get,                        // children: a list or map, an index, a default
+    negate,
+    invert,  // one child: -x, not x
+    all_of,
+    any_of,   // children: and, or
+    element,  // children: a list or map, an index
+    get,      // children: a list or map, an index, a default
   };
   Kind kind = Kind::number;
   std::size_t begin = 0, end = 0;  // in the text of the expression: the operator, name or number
@@ -160,17 +162,26 @@ class Parser {
       return fail(Code::bad_expression, at, at + 1, "the expression ends where a value should be");
     }
     std::string hint;
-    if (token_ == "/") hint = "division is '//' and rounds down";
-    else if (token_ == "**" || token_ == "^") hint = "there is no power; multiply";
-    else if (token_ == "=") hint = "a comparison is '=='";
-    else if (token_ == "&&" || token_ == "&") hint = "write 'and'";
-    else if (token_ == "||" || token_ == "|") hint = "write 'or'";
-    else if (token_ == "!") hint = "write 'not'";
-    else if (token_ == "<>") hint = "write '!='";
+    if (token_ == "/")
+      hint = "division is '//' and rounds down";
+    else if (token_ == "**" || token_ == "^")
+      hint = "there is no power; multiply";
+    else if (token_ == "=")
+      hint = "a comparison is '=='";
+    else if (token_ == "&&" || token_ == "&")
+      hint = "write 'and'";
+    else if (token_ == "||" || token_ == "|")
+      hint = "write 'or'";
+    else if (token_ == "!")
+      hint = "write 'not'";
+    else if (token_ == "<>")
+      hint = "write '!='";
     else if (token_ == "'" || token_ == "\"")
       hint = "an expression has no text; a variable can hold it";
-    else if (token_ == ".") hint = "expressions are integers; a map is read with map[key]";
-    else if (token_ == "{" || token_ == "}") hint = "an expression has no braces";
+    else if (token_ == ".")
+      hint = "expressions are integers; a map is read with map[key]";
+    else if (token_ == "{" || token_ == "}")
+      hint = "an expression has no braces";
     else if (is_digit(token_[0]) && last_was_capture_)
       hint = "the number of a capture is one digit";
     fail(Code::bad_expression, begin_, end(), "unexpected " + quoted(token_), std::move(hint));
@@ -262,8 +273,12 @@ class Parser {
 
   Node parse_compare() {
     return parse_chain(Node::Kind::compare,
-                       {{"==", Op::eq}, {"!=", Op::ne}, {"<", Op::lt}, {"<=", Op::le},
-                        {">", Op::gt}, {">=", Op::ge}},
+                       {{"==", Op::eq},
+                        {"!=", Op::ne},
+                        {"<", Op::lt},
+                        {"<=", Op::le},
+                        {">", Op::gt},
+                        {">=", Op::ge}},
                        [this] { return parse_sum(); });
   }
   Node parse_sum() {
@@ -366,8 +381,8 @@ class Parser {
     }
     std::optional<std::int64_t> number = to_number(token_);
     if (!number) {
-      return fail(Code::bad_expression, begin_, end(), "the number " + std::string(token_) +
-                  " does not fit into 64 bits");
+      return fail(Code::bad_expression, begin_, end(),
+                  "the number " + std::string(token_) + " does not fit into 64 bits");
     }
     node.number = *number;
     next();
@@ -449,13 +464,18 @@ class Parser {
     if (scope_.variables != nullptr)
       for (const auto& variable : *scope_.variables) names.push_back(variable.first);
     std::string hint;
-    if (name == "true" || name == "True") hint = "write 1";
-    else if (name == "false" || name == "False") hint = "write 0";
-    else if (name == "i") hint = "'i', the index of a part, is there in split and unbind";
-    else if (name == "get") hint = "get is a function: get(map, key, default)";
+    if (name == "true" || name == "True")
+      hint = "write 1";
+    else if (name == "false" || name == "False")
+      hint = "write 0";
+    else if (name == "i")
+      hint = "'i', the index of a part, is there in split and unbind";
+    else if (name == "get")
+      hint = "get is a function: get(map, key, default)";
     else if (std::string near = nearest(name, names); !near.empty())
       hint = "did you mean " + quoted(near) + "?";
-    else hint = "declare it under `vars:`, or name a capture: (?P<" + name + ">...)";
+    else
+      hint = "declare it under `vars:`, or name a capture: (?P<" + name + ">...)";
     report(Code::unknown_name, node.begin, node.end,
            "no capture or variable is named " + quoted(name), std::move(hint));
   }
@@ -483,10 +503,10 @@ class Parser {
   std::string_view text_;
   const Scope& scope_;
   Diagnostics& diagnostics_;
-  std::string_view token_;     // empty: the end
-  std::size_t begin_ = 0;      // of the token
-  std::size_t at_ = 0;         // behind the token
-  std::size_t last_end_ = 0;   // of the token before
+  std::string_view token_;    // empty: the end
+  std::size_t begin_ = 0;     // of the token
+  std::size_t at_ = 0;        // behind the token
+  std::size_t last_end_ = 0;  // of the token before
   int depth_ = 0;
   bool last_was_capture_ = false;
   bool failed_ = false;
@@ -538,23 +558,32 @@ class Evaluator {
 
   Result<Operand> run(const Node& node) const {
     switch (node.kind) {
-      case Node::Kind::number: return Operand(node.number);
-      case Node::Kind::group: return group(node);
-      case Node::Kind::variable: return variable(node);
+      case Node::Kind::number:
+        return Operand(node.number);
+      case Node::Kind::group:
+        return group(node);
+      case Node::Kind::variable:
+        return variable(node);
       case Node::Kind::part_index:
         if (!bindings_.part_index) return fail(node, "'i' has no value here");
         return Operand(*bindings_.part_index);
-      case Node::Kind::chain: return chain(node);
-      case Node::Kind::compare: return compare(node);
-      case Node::Kind::negate: return negate(node);
+      case Node::Kind::chain:
+        return chain(node);
+      case Node::Kind::compare:
+        return compare(node);
+      case Node::Kind::negate:
+        return negate(node);
       case Node::Kind::invert: {
         REGRAFT_TRY(std::int64_t number, run_number(node.children[0], node.begin, node.end));
         return Operand(std::int64_t{number == 0});
       }
-      case Node::Kind::all_of: return logic(node, false);
-      case Node::Kind::any_of: return logic(node, true);
+      case Node::Kind::all_of:
+        return logic(node, false);
+      case Node::Kind::any_of:
+        return logic(node, true);
       case Node::Kind::element:
-      case Node::Kind::get: return element(node);
+      case Node::Kind::get:
+        return element(node);
     }
     return fail(node, "an expression of no kind");
   }
@@ -631,9 +660,12 @@ class Evaluator {
 
   static std::optional<std::int64_t> apply(Op op, std::int64_t a, std::int64_t b) {
     switch (op) {
-      case Op::add: return checked_add(a, b);
-      case Op::subtract: return checked_sub(a, b);
-      case Op::multiply: return checked_mul(a, b);
+      case Op::add:
+        return checked_add(a, b);
+      case Op::subtract:
+        return checked_sub(a, b);
+      case Op::multiply:
+        return checked_mul(a, b);
       case Op::divide: {
         // The one quotient that is too large; its remainder would be 0, but C++ has none for it.
         if (b == -1) return checked_sub<std::int64_t>(0, a);
@@ -645,7 +677,8 @@ class Evaluator {
         std::int64_t rest = a % b;
         return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
       }
-      default: return std::nullopt;
+      default:
+        return std::nullopt;
     }
   }
 
@@ -671,12 +704,18 @@ class Evaluator {
     REGRAFT_TRY(std::int64_t a, number(left, place.first, place.second));
     REGRAFT_TRY(std::int64_t b, number(right, place.first, place.second));
     switch (op) {
-      case Op::eq: return a == b;
-      case Op::ne: return a != b;
-      case Op::lt: return a < b;
-      case Op::le: return a <= b;
-      case Op::gt: return a > b;
-      default: return a >= b;
+      case Op::eq:
+        return a == b;
+      case Op::ne:
+        return a != b;
+      case Op::lt:
+        return a < b;
+      case Op::le:
+        return a <= b;
+      case Op::gt:
+        return a > b;
+      default:
+        return a >= b;
     }
   }
 
@@ -717,7 +756,7 @@ class Evaluator {
         if (found == nullptr && name == key) found = &value;
       if (found == nullptr) {
         std::vector<std::string_view> names;
-        for (const auto& entry : *map) names.push_back(entry.first);
+        for (const auto& entry : *map) names.push_back(entry.key);
         if (std::string near = nearest(key, names); !near.empty())
           hint = "did you mean " + quoted(near) + "?";
         message = "the key " + quoted(key) + " is not there in " + name_of(node.children[0]);
@@ -742,6 +781,9 @@ class Evaluator {
 }  // namespace
 
 bool operator==(const Value& a, const Value& b) { return a.data == b.data; }
+bool operator==(const MapEntry& a, const MapEntry& b) {
+  return a.key == b.key && a.value == b.value;
+}
 
 std::string describe(const Value& value) {
   constexpr std::size_t kMostShown = 60;

@@ -20,11 +20,17 @@ namespace regraft {
 // A variable's value, or an expression's. Lists and maps hold scalars, lists and maps.
 struct Value;
 using List = std::vector<Value>;
-using Map = std::vector<std::pair<std::string, Value>>;  // in file order
+struct MapEntry;
+using Map = std::vector<MapEntry>;  // in file order
 struct Value {
   std::variant<std::int64_t, double, std::string, List, Map> data;
 };
+struct MapEntry {
+  std::string key;
+  Value value;
+};
 bool operator==(const Value& a, const Value& b);
+bool operator==(const MapEntry& a, const MapEntry& b);
 std::string describe(const Value& value);  // "the number 3", "the text 'abc'", "a list of 3"
 
 // Variables by name. A value that is not known yet (a `from` without its source, in `check`) is

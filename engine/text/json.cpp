@@ -74,9 +74,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
   Value& root() { return root_; }
 
   bool null() override { return literal(Value::Kind::null, false, 4); }
-  bool boolean(bool value) override {
-    return literal(Value::Kind::boolean, value, value ? 4 : 5);
-  }
+  bool boolean(bool value) override { return literal(Value::Kind::boolean, value, value ? 4 : 5); }
   bool number_integer(std::int64_t number) override {
     // nlohmann gives `-0` here.
     if (number >= 0) return number_unsigned(static_cast<std::uint64_t>(number));
@@ -250,6 +248,7 @@ Result<Value> parse(std::string_view text, const Options& options) {
     handler.fail(text.size() - 1, "white space after the value");
   } else {
     *handler.reached() = text.data();
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): the second cursor ends the text
     nlohmann::json::sax_parse(Cursor(text.data(), handler.reached()),
                               Cursor(text.data() + text.size(), handler.reached()), &handler);
   }

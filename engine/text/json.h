@@ -19,13 +19,13 @@ struct Value {
   enum class Kind { null, boolean, integer, unsigned_integer, real, string, array, object };
   Kind kind = Kind::null;
   bool boolean = false;
-  std::int64_t integer = 0;           // Kind::integer: negative numbers
-  std::uint64_t unsigned_integer = 0; // Kind::unsigned_integer: zero and up
-  double real = 0;                    // written with a fraction or exponent, or beyond 64 bits
+  std::int64_t integer = 0;            // Kind::integer: negative numbers
+  std::uint64_t unsigned_integer = 0;  // Kind::unsigned_integer: zero and up
+  double real = 0;                     // written with a fraction or exponent, or beyond 64 bits
   std::string string;
   std::vector<Value> items;
   std::vector<Entry> entries;
-  std::uint64_t offset = 0;           // byte position, near enough for a message
+  std::uint64_t offset = 0;  // byte position, near enough for a message
 
   [[nodiscard]] const Value* find(std::string_view key) const;
 };
@@ -36,13 +36,13 @@ struct Entry {
 };
 
 struct Options {
-  Code code = Code::json_corrupt;     // of the errors
-  std::string file;                   // named in errors
-  std::uint64_t base_offset = 0;      // added to byte positions
+  Code code = Code::json_corrupt;  // of the errors
+  std::string file;                // named in errors
+  std::uint64_t base_offset = 0;   // added to byte positions
   int max_depth = 64;
   std::uint64_t max_values = 12'000'000;  // a gigabyte or two; a header of 100 MB has fewer
   bool allow_bom = false;
-  bool allow_trailing_space = true;   // white space after the value
+  bool allow_trailing_space = true;  // white space after the value
 };
 
 Result<Value> parse(std::string_view text, const Options& options);

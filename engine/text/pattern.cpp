@@ -68,14 +68,21 @@ std::string hint_for(re2::RE2::ErrorCode code, std::string_view rest) {
     return "RE2 has no backreferences; capture both and compare them: `when: '\\1 == \\2'`";
   }
   switch (code) {
-    case re2::RE2::ErrorRepeatSize: return "a count is at most 1000";
-    case re2::RE2::ErrorPatternTooLarge: return "use smaller counts";
-    case re2::RE2::ErrorBadEscape: return "'\\\\' finds a backslash";
+    case re2::RE2::ErrorRepeatSize:
+      return "a count is at most 1000";
+    case re2::RE2::ErrorPatternTooLarge:
+      return "use smaller counts";
+    case re2::RE2::ErrorBadEscape:
+      return "'\\\\' finds a backslash";
     case re2::RE2::ErrorMissingParen:
-    case re2::RE2::ErrorUnexpectedParen: return "'\\(' and '\\)' find parentheses";
-    case re2::RE2::ErrorMissingBracket: return "'\\[' finds a bracket";
-    case re2::RE2::ErrorRepeatArgument: return "'\\*', '\\+' and '\\?' find these characters";
-    default: return {};
+    case re2::RE2::ErrorUnexpectedParen:
+      return "'\\(' and '\\)' find parentheses";
+    case re2::RE2::ErrorMissingBracket:
+      return "'\\[' finds a bracket";
+    case re2::RE2::ErrorRepeatArgument:
+      return "'\\*', '\\+' and '\\?' find these characters";
+    default:
+      return {};
   }
 }
 

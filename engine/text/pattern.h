@@ -31,7 +31,7 @@ class Pattern {
 
   [[nodiscard]] const std::string& text() const;  // as written
   [[nodiscard]] bool is_literal() const;
-  [[nodiscard]] int group_count() const;          // without group 0
+  [[nodiscard]] int group_count() const;  // without group 0
   // (name, group) in order of groups.
   [[nodiscard]] const std::vector<std::pair<std::string, int>>& group_names() const;
 

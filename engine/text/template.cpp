@@ -28,9 +28,9 @@ std::size_t character_length(std::string_view text, std::size_t at) {
 }
 
 std::string hint_for_escape(std::string_view character) {
-  bool word = character.size() == 1 && (std::string_view("_") == character ||
-                                        (character[0] >= 'a' && character[0] <= 'z') ||
-                                        (character[0] >= 'A' && character[0] <= 'Z'));
+  bool word = character.size() == 1 &&
+              (std::string_view("_") == character || (character[0] >= 'a' && character[0] <= 'z') ||
+               (character[0] >= 'A' && character[0] <= 'Z'));
   if (character == "{" || character == "}") {
     return "write " + quoted(std::string(2, character[0])) + " for a brace";
   }
@@ -133,8 +133,7 @@ Result<std::string> Template::expand(const Bindings& bindings) const {
     if (const auto* text = std::get_if<std::string>(&value.data)) {
       name += *text;
     } else if (const auto* number = std::get_if<std::int64_t>(&value.data)) {
-      if (*number < 0)
-        return fail(piece, value, "numbers in names are not negative");
+      if (*number < 0) return fail(piece, value, "numbers in names are not negative");
       name += std::to_string(*number);
     } else {
       return fail(piece, value, "a name takes text and integers");

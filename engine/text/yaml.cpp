@@ -22,8 +22,7 @@ constexpr std::size_t kMostBytes = 16 << 20;
 // has the same limit and throws; should it lose it, so do we.
 constexpr std::size_t kMostLevels = 500;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr std::string_view kBackslashHint =
-    "in single quotes a backslash stands for itself: '\\d'";
+constexpr std::string_view kBackslashHint = "in single quotes a backslash stands for itself: '\\d'";
 constexpr std::string_view kQuoteHint =
     "put text that begins with a special character, or has ': ' or ' #' in it, in single quotes";
 
@@ -102,9 +101,12 @@ std::size_t scalar_length(std::string_view rest, std::string_view decoded) {
   char first = rest[0];
   if (first == '\'' || first == '"') {
     for (std::size_t i = 1; i < rest.size(); ++i) {
-      if (first == '"' && rest[i] == '\\') ++i;
-      else if (first == '\'' && rest.substr(i).starts_with("''")) ++i;
-      else if (rest[i] == first) return i + 1;
+      if (first == '"' && rest[i] == '\\')
+        ++i;
+      else if (first == '\'' && rest.substr(i).starts_with("''"))
+        ++i;
+      else if (rest[i] == first)
+        return i + 1;
     }
     return rest.size();
   }
@@ -208,8 +210,7 @@ class Builder : public YAML::EventHandler {
     node.text = value;
     node.quoted = tag == "!";
     check_decoded(node);
-    if ((rest.starts_with('\'') || rest.starts_with('"')) &&
-        !quotes_close(source_.lines(), mark)) {
+    if ((rest.starts_with('\'') || rest.starts_with('"')) && !quotes_close(source_.lines(), mark)) {
       report(node.where, "the quotes are not closed",
              "end the text with the quote that it begins with; in single quotes, '' is a quote");
     }
@@ -231,8 +232,8 @@ class Builder : public YAML::EventHandler {
   struct Open {
     Node node;
     bool flow = false;
-    bool is_key = false;   // itself in the place of a key
-    bool has_key = false;  // a key was read, its value comes next
+    bool is_key = false;      // itself in the place of a key
+    bool has_key = false;     // a key was read, its value comes next
     std::optional<Node> key;  // empty: an error was reported for it, its value is dropped
     std::unordered_map<std::string, std::size_t> keys;  // index in entries
   };
@@ -366,9 +367,9 @@ class Builder : public YAML::EventHandler {
       return std::nullopt;
     }
     if (auto first = mapping.keys.find(key.text); first != mapping.keys.end()) {
-      Diagnostic duplicate = error(Code::duplicate_key, key.where,
-                                   "the key " + quoted(key.text) + " is there twice",
-                                   "remove one, or give it another name");
+      Diagnostic duplicate =
+          error(Code::duplicate_key, key.where, "the key " + quoted(key.text) + " is there twice",
+                "remove one, or give it another name");
       duplicate.notes.push_back(
           {mapping.node.entries[first->second].key.where, "it is first here"});
       diagnostics_.add(std::move(duplicate));
@@ -427,7 +428,7 @@ bool check_characters(const Source& source, std::string_view text, Diagnostics& 
 // `---` and `...` at the beginning of a line end a document wherever they stand, also in quotes; so
 // the one document can be cut out before yaml-cpp sees it. Gives its number of lines.
 std::size_t end_of_document(const Source& source, Diagnostics& diagnostics) {
-  bool begun = false;   // `---` or content came
+  bool begun = false;  // `---` or content came
   std::optional<std::size_t> end;
   for (std::size_t i = 0; i < source.lines().count(); ++i) {
     std::string_view line = source.lines().line(i);
@@ -573,14 +574,22 @@ std::string write_scalar(const Node& node) {
   for (std::size_t i = 0; i < node.text.size(); ++i) {
     std::string_view rest = std::string_view(node.text).substr(i);
     char c = rest[0];
-    if (c == '\n') out += "\\n";
-    else if (c == '\t') out += "\\t";
-    else if (c == '\r') out += "\\r";
-    else if (c == '"' || c == '\\') out.append("\\").append(1, c);
-    else if (rest.starts_with("\u2028")) out += "\\u2028", i += 2;
-    else if (rest.starts_with("\u2029")) out += "\\u2029", i += 2;
-    else if (rest.starts_with(kByteOrderMark)) out += "\\uFEFF", i += 2;
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (c == '\r')
+      out += "\\r";
+    else if (c == '"' || c == '\\')
+      out.append("\\").append(1, c);
+    else if (rest.starts_with("\u2028"))
+      out += "\\u2028", i += 2;
+    else if (rest.starts_with("\u2029"))
+      out += "\\u2029", i += 2;
+    else if (rest.starts_with(kByteOrderMark))
+      out += "\\uFEFF", i += 2;
+    else
+      out += c;
   }
   return out += '"';
 }
@@ -588,10 +597,14 @@ std::string write_scalar(const Node& node) {
 // A scalar, null or empty collection, which stands on the line of its key or dash.
 std::optional<std::string> write_inline(const Node& node) {
   switch (node.kind) {
-    case Node::Kind::null: return "~";
-    case Node::Kind::scalar: return write_scalar(node);
-    case Node::Kind::sequence: return node.items.empty() ? std::optional("[]") : std::nullopt;
-    case Node::Kind::mapping: return node.entries.empty() ? std::optional("{}") : std::nullopt;
+    case Node::Kind::null:
+      return "~";
+    case Node::Kind::scalar:
+      return write_scalar(node);
+    case Node::Kind::sequence:
+      return node.items.empty() ? std::optional("[]") : std::nullopt;
+    case Node::Kind::mapping:
+      return node.entries.empty() ? std::optional("{}") : std::nullopt;
   }
   return std::nullopt;
 }
@@ -696,10 +709,14 @@ std::optional<double> as_float(const Node& node) {
 std::string describe(const Node& node) {
   constexpr std::size_t kMostShown = 60;
   switch (node.kind) {
-    case Node::Kind::null: return "null";
-    case Node::Kind::sequence: return "a list";
-    case Node::Kind::mapping: return "a mapping";
-    case Node::Kind::scalar: break;
+    case Node::Kind::null:
+      return "null";
+    case Node::Kind::sequence:
+      return "a list";
+    case Node::Kind::mapping:
+      return "a mapping";
+    case Node::Kind::scalar:
+      break;
   }
   if (as_bool(node)) return node.text;
   if (as_float(node)) return "the number " + node.text;

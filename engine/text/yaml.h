@@ -18,10 +18,10 @@ struct Node {
   enum class Kind { null, scalar, sequence, mapping };
   Kind kind = Kind::null;
   Location where;
-  std::string text;             // scalars: the decoded text
-  bool quoted = false;          // scalars: '..', "..", | or >; never read as null, number or bool
-  std::vector<Node> items;      // sequences
-  std::vector<Entry> entries;   // mappings, in file order; keys unique
+  std::string text;            // scalars: the decoded text
+  bool quoted = false;         // scalars: '..', "..", | or >; never read as null, number or bool
+  std::vector<Node> items;     // sequences
+  std::vector<Entry> entries;  // mappings, in file order; keys unique
 
   [[nodiscard]] bool is_null() const { return kind == Kind::null; }
   [[nodiscard]] bool is_scalar() const { return kind == Kind::scalar; }
@@ -39,9 +39,9 @@ struct Entry {
 };
 
 // Plain scalars by the YAML 1.2 core schema, narrowed: empty when the node is not of that type.
-std::optional<bool> as_bool(const Node& node);            // true, false only
-std::optional<std::int64_t> as_int(const Node& node);     // [-+]?[0-9]+, decimal, within int64
-std::optional<double> as_float(const Node& node);         // also integers, .inf, .nan
+std::optional<bool> as_bool(const Node& node);         // true, false only
+std::optional<std::int64_t> as_int(const Node& node);  // [-+]?[0-9]+, decimal, within int64
+std::optional<double> as_float(const Node& node);      // also integers, .inf, .nan
 // "a mapping", "a list", "null", "true", "the number 3", "the text 'abc'": for wrong-type messages.
 std::string describe(const Node& node);
 

@@ -6,10 +6,10 @@ namespace {
 
 void wrong_type(const yaml::Node& node, std::string_view what, std::string_view wanted,
                 std::string hint, Diagnostics& diagnostics) {
-  diagnostics.add(error(Code::wrong_type, node.where,
-                        std::string(what) + " is " + std::string(wanted) + ", not " +
-                            yaml::describe(node),
-                        std::move(hint)));
+  diagnostics.add(
+      error(Code::wrong_type, node.where,
+            std::string(what) + " is " + std::string(wanted) + ", not " + yaml::describe(node),
+            std::move(hint)));
 }
 
 void add_pattern(const yaml::Node& node, std::vector<RuleEntry>& entries,
@@ -30,10 +30,10 @@ void read_exact(const yaml::Node& mapping, std::vector<RuleEntry>& entries,
                 Diagnostics& diagnostics) {
   const yaml::Node* names = mapping.find("exact");
   if (!names || mapping.entries.size() != 1) {
-    diagnostics.add(error(Code::wrong_type, mapping.where,
-                          "a pattern is a text, a list of texts or {exact: ...}, not " +
-                              yaml::describe(mapping),
-                          "literal names stand as `{exact: NAME}` or `{exact: [NAMES]}`"));
+    diagnostics.add(error(
+        Code::wrong_type, mapping.where,
+        "a pattern is a text, a list of texts or {exact: ...}, not " + yaml::describe(mapping),
+        "literal names stand as `{exact: NAME}` or `{exact: [NAMES]}`"));
     return;
   }
   if (names->is_sequence()) {
@@ -51,11 +51,12 @@ std::vector<RuleEntry> read_patterns(const yaml::Node& node, Diagnostics& diagno
   std::vector<RuleEntry> entries;
   if (node.is_sequence()) {
     for (const yaml::Node& item : node.items) {
-      if (item.is_mapping()) read_exact(item, entries, diagnostics);
-      else add_pattern(item, entries, diagnostics);
+      if (item.is_mapping())
+        read_exact(item, entries, diagnostics);
+      else
+        add_pattern(item, entries, diagnostics);
     }
-    if (node.items.empty())
-      wrong_type(node, "a list of patterns", "not empty", {}, diagnostics);
+    if (node.items.empty()) wrong_type(node, "a list of patterns", "not empty", {}, diagnostics);
   } else if (node.is_mapping()) {
     read_exact(node, entries, diagnostics);
   } else {

@@ -21,8 +21,10 @@ class Copying final : public BoundVerb {
     effect.puts.reserve(matches.size());
     for (std::uint32_t i = 0; i < matches.size(); ++i) {
       Result<std::string> name = rewrite(matches[i], to_[matches[i].entry], false, variables);
-      if (name) effect.puts.push_back({std::move(*name), *matches[i].expr, {i}});
-      else effect.errors.push_back(std::move(name).error());
+      if (name)
+        effect.puts.push_back({std::move(*name), *matches[i].expr, {i}});
+      else
+        effect.errors.push_back(std::move(name).error());
     }
     return effect;
   }
@@ -37,7 +39,9 @@ class Copy final : public Verb {
   std::string_view doc() const override {
     return "A second name for the same tensor: tied in the output, a result like any other.";
   }
-  std::string_view example() const override { return "copy: '^embed\\.weight$'\nto: 'head.weight'"; }
+  std::string_view example() const override {
+    return "copy: '^embed\\.weight$'\nto: 'head.weight'";
+  }
   std::span<const Param> params() const override { return kParams; }
 
   BoundParts bind(BindContext& context) const override {
@@ -49,7 +53,8 @@ class Copy final : public Verb {
     for (const RuleEntry& entry : parts.entries) {
       auto text = context.text_template(*to, entry.pattern);
       if (!text) return parts;
-      for (std::string& variable : text->variables()) parts.variables.push_back(std::move(variable));
+      for (std::string& variable : text->variables())
+        parts.variables.push_back(std::move(variable));
       templates.push_back(std::move(*text));
     }
     parts.verb = std::make_unique<Copying>(std::move(templates));

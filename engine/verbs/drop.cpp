@@ -20,7 +20,9 @@ class Drop final : public Verb {
  public:
   std::string_view name() const override { return "drop"; }
   std::string_view doc() const override { return "What it matches is dropped."; }
-  std::string_view example() const override { return "drop: ['\\.position_ids$', 'num_batches_tracked$']"; }
+  std::string_view example() const override {
+    return "drop: ['\\.position_ids$', 'num_batches_tracked$']";
+  }
   BoundParts bind(BindContext& context) const override {
     return {.entries = context.patterns(context.operand()), .verb = std::make_unique<Dropping>()};
   }

@@ -11,7 +11,8 @@ namespace {
 constexpr auto kParams = std::to_array<Param>({
     {"to", ParamType::text_template, false,
      "What stands in place of the match; required unless the value is a table."},
-    {"all", ParamType::boolean, false, "Rewrite every place where the pattern is found, not the first."},
+    {"all", ParamType::boolean, false,
+     "Rewrite every place where the pattern is found, not the first."},
 });
 
 class Renaming final : public BoundVerb {
@@ -59,7 +60,8 @@ class Rename final : public Verb {
  public:
   std::string_view name() const override { return "rename"; }
   std::string_view doc() const override {
-    return "A new name: `to` stands where the pattern was found, the rest stays. In a table the first "
+    return "A new name: `to` stands where the pattern was found, the rest stays. In a table the "
+           "first "
            "pattern that is found rewrites the name, once.";
   }
   std::string_view example() const override { return "rename: '^module\\.'\nto: ''"; }
@@ -102,7 +104,8 @@ class Rename final : public Verb {
                                       "`to` stands beside a table that has its own new names",
                                       "remove `to`, or give one pattern in place of the table"));
     if (table.entries.empty())
-      context.diagnostics().add(error(Code::wrong_type, table.where, "the table of `rename` is empty"));
+      context.diagnostics().add(
+          error(Code::wrong_type, table.where, "the table of `rename` is empty"));
     std::vector<Template> templates;
     for (const yaml::Entry& row : table.entries) {
       if (!literal && row.key.text == "exact" && !row.value.is_scalar()) {

@@ -1,5 +1,6 @@
-// A verb is one file: its parameter table, `bind` (parameters to a bound rule, with diagnostics) and
-// `apply` (names and expressions in, names and expressions out). docs/adding-a-verb.md walks through it.
+// A verb is one file: its parameter table, `bind` (parameters to a bound rule, with diagnostics)
+// and `apply` (names and expressions in, names and expressions out). docs/adding-a-verb.md walks
+// through it.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,14 @@
 
 namespace regraft {
 
-// How a parameter is written in YAML: gives its check, its JSON Schema and its line in the reference.
+// How a parameter is written in YAML: gives its check, its JSON Schema and its line in the
+// reference.
 enum class ParamType {
   patterns,           // a pattern, a list of patterns, or {exact: ...}
   patterns_or_table,  // the same, or a mapping of patterns to templates
   text_template,      // `to`
   boolean,
-  word,               // one of Param::words
+  word,  // one of Param::words
 };
 
 struct Param {
@@ -39,7 +41,7 @@ struct Param {
 struct Match {
   std::string_view name;
   const ExprPtr* expr;
-  std::size_t entry;     // which of the rule's entries was found
+  std::size_t entry;  // which of the rule's entries was found
   const Pattern* pattern;
   Found found;
 };
@@ -53,7 +55,7 @@ struct Put {
 struct Effect {
   std::vector<std::uint32_t> consumed;  // these names go; what is not put again is dropped
   std::vector<Put> puts;
-  std::vector<Diagnostic> errors;       // Code::evaluation and the verb's own
+  std::vector<Diagnostic> errors;  // Code::evaluation and the verb's own
 };
 
 class BoundVerb {
@@ -82,7 +84,10 @@ class BindContext {
  public:
   BindContext(const yaml::Node& rule, const yaml::Node& verb_key, const yaml::Node& operand,
               const Variables& variables, Diagnostics& diagnostics)
-      : rule_(rule), verb_key_(verb_key), operand_(operand), variables_(variables),
+      : rule_(rule),
+        verb_key_(verb_key),
+        operand_(operand),
+        variables_(variables),
         diagnostics_(diagnostics) {}
 
   [[nodiscard]] const yaml::Node& operand() const { return operand_; }

@@ -108,15 +108,23 @@ std::vector<Sample> samples() {
       {"cmy\nlist\n)RNa(NNe."s, "my.list"},
       {"Pabc\n."s, "a storage without a tensor"},
       {"K\x01Q."s, "a storage without a tensor"},
-      {"NK\x01""0."s, "None"},
+      {"NK\x01"
+       "0."s,
+       "None"},
       {"N(0."s, "None"},
       {"N(NN1."s, "None"},
       {"N2\x86."s, "tuple of 2"},
       {"Np0\n0g0\n."s, "None"},
-      {"Nq\x00""0h\x00."s, "None"},
-      {"Nr\xff\xff\xff\xff""0j\xff\xff\xff\xff."s, "None"},
+      {"Nq\x00"
+       "0h\x00."s,
+       "None"},
+      {"Nr\xff\xff\xff\xff"
+       "0j\xff\xff\xff\xff."s,
+       "None"},
       {"Np18446744073709551615\n0g18446744073709551615\n."s, "None"},
-      {"N\x94""0h\x00."s, "None"},
+      {"N\x94"
+       "0h\x00."s,
+       "None"},
       {"\x80\x04\x95\x02\x00\x00\x00\x00\x00\x00\x00N."s, "None"},
       {"(NK\x01l."s, "list of 2"},
   };
@@ -142,16 +150,18 @@ TEST_CASE("pickle: every stream that is cut anywhere is an error") {
 TEST_CASE("pickle: every byte as the first, second and third opcode ends in a value or an error") {
   for (std::string before : {""s, "N"s, "("s, "NN"s, "(N"s, "})"s, "]("s})
     for (int byte = 0; byte < 256; ++byte)
-      for (std::string after : {""s, "."s, "\n\n."s, "\0\0\0\0\0\0\0\0."s, "\xff\xff\xff\xff\xff\xff\xff\xff"s})
+      for (std::string after :
+           {""s, "."s, "\n\n."s, "\0\0\0\0\0\0\0\0."s, "\xff\xff\xff\xff\xff\xff\xff\xff"s})
         (void)read(before + static_cast<char>(byte) + after);
 }
 
 TEST_CASE("pickle: opcodes without their values or MARK are errors") {
   for (std::string stream :
-       {"."s, "0."s, "1."s, "2."s, "(."s, "a."s, "Na."s, "e."s, "(e."s, "s."s, "}Ns."s, "u."s, "(u."s,
-        "\x90."s, "(\x90."s, "t."s, "\x85."s, "N\x86."s, "NN\x87."s, "l."s, "d."s, "\x91."s, "R."s,
-        "NR."s, "\x81."s, "\x92."s, "b."s, "Nb."s, "o."s, "(o."s, "ios\nsystem\n."s, "\x93."s, "Q."s,
-        "q\x00."s, "p0\n."s, "r\0\0\0\0."s, "\x94."s, "h\x00."s, "g0\n."s, "j\0\0\0\0."s,
+       {"."s, "0."s, "1."s, "2."s, "(."s, "a."s, "Na."s, "e."s, "(e."s, "s."s, "}Ns."s, "u."s,
+        "(u."s, "\x90."s, "(\x90."s, "t."s, "\x85."s, "N\x86."s, "NN\x87."s, "l."s, "d."s, "\x91."s,
+        "R."s, "NR."s, "\x81."s, "\x92."s, "b."s, "Nb."s, "o."s, "(o."s, "ios\nsystem\n."s,
+        "\x93."s, "Q."s, "q\x00."s, "p0\n."s, "r\0\0\0\0."s, "\x94."s, "h\x00."s, "g0\n."s,
+        "j\0\0\0\0."s,
         // Values below a MARK are out of reach.
         "N(\x85."s, "NN(\x86."s, "](a."s, "N(2."s, "N(q\x00."s}) {
     INFO(printable(stream));
@@ -162,19 +172,25 @@ TEST_CASE("pickle: opcodes without their values or MARK are errors") {
 TEST_CASE("pickle: operands are checked") {
   for (std::string stream :
        {// Longer than the stream: compared before anything is allocated.
-        "X\xff\xff\xff\xff"s, "\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"s, "\x8d\xff\xff\xff\xff\xff\xff\xff\xff"s,
-        "\x96\xff\xff\xff\xff\xff\xff\xff\xff"s, "T\xff\xff\xff\xff."s, "\x8b\xff\xff\xff\xff."s,
+        "X\xff\xff\xff\xff"s, "\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"s,
+        "\x8d\xff\xff\xff\xff\xff\xff\xff\xff"s, "\x96\xff\xff\xff\xff\xff\xff\xff\xff"s,
+        "T\xff\xff\xff\xff."s, "\x8b\xff\xff\xff\xff."s,
         // Wrong text.
-        "I\n."s, "I1x\n."s, "I0x10\n."s, "L\n."s, "LL\n."s, "Fx\n."s, "F\n."s, "F1 \n."s, "Sabc\n."s,
-        "S'abc\n."s, "S'\\x4'\n."s, "V\\u12\n."s, "V\\U00110000\n."s, "X\x01\x00\x00\x00\xff."s,
-        "c\xff\nx\n."s, "Np-1\n."s, "Np18446744073709551616\n."s, "Np\n."s,
+        "I\n."s, "I1x\n."s, "I0x10\n."s, "L\n."s, "LL\n."s, "Fx\n."s, "F\n."s, "F1 \n."s,
+        "Sabc\n."s, "S'abc\n."s, "S'\\x4'\n."s, "V\\u12\n."s, "V\\U00110000\n."s,
+        "X\x01\x00\x00\x00\xff."s, "c\xff\nx\n."s, "Np-1\n."s, "Np18446744073709551616\n."s,
+        "Np\n."s,
         // Wrong types.
-        "NN\x93."s, "C\x01""aC\x01""b\x93."s, "K\x01K\x02\x93."s, "N)R."s, "cos\nsystem\nNR."s,
-        "cos\nsystem\n))\x92."s, "(No."s, "]}b."s, "}}b."s, "cos\nsystem\n}b."s, "}Na."s, ")Na."s,
-        "\x8fNa."s, "]NNs."s, "](NNu."s, "}(Nu."s, "(Nd."s, "](N\x90."s, "cos\nx\n)R}b}b."s,
+        "NN\x93."s,
+        "C\x01"
+        "aC\x01"
+        "b\x93."s,
+        "K\x01K\x02\x93."s, "N)R."s, "cos\nsystem\nNR."s, "cos\nsystem\n))\x92."s, "(No."s, "]}b."s,
+        "}}b."s, "cos\nsystem\n}b."s, "}Na."s, ")Na."s, "\x8fNa."s, "]NNs."s, "](NNu."s, "}(Nu."s,
+        "(Nd."s, "](N\x90."s, "cos\nx\n)R}b}b."s,
         // The stream.
-        ""s, "N"s, "N.N"s, "NN."s, "(N."s, "N\x80\x02."s, "\x80\x06N."s, "\xff."s,
-        "\x82\x01."s, "\x83\x01\x00."s, "\x84\x01\x00\x00\x00."s, "\x97."s, "N\x98."s,
+        ""s, "N"s, "N.N"s, "NN."s, "(N."s, "N\x80\x02."s, "\x80\x06N."s, "\xff."s, "\x82\x01."s,
+        "\x83\x01\x00."s, "\x84\x01\x00\x00\x00."s, "\x97."s, "N\x98."s,
         // Frames.
         "\x95\xff\x00\x00\x00\x00\x00\x00\x00N."s,
         "\x95\x01\x00\x00\x00\x00\x00\x00\x00M\x01\x00."s,
@@ -189,8 +205,7 @@ TEST_CASE("pickle: an error says where") {
   Result<PickleGraph> graph = read("\x80\x02NNN.");
   REQUIRE_FALSE(graph.ok());
   CHECK(graph.error().where.offset == 64 + 5);
-  CHECK(graph.error().message ==
-        "STOP with 3 values on the stack and 0 marks; one value is right");
+  CHECK(graph.error().message == "STOP with 3 values on the stack and 0 marks; one value is right");
 }
 
 TEST_CASE("pickle: limits hold at the limit and not one past it") {
@@ -226,14 +241,18 @@ TEST_CASE("pickle: limits hold at the limit and not one past it") {
 
 TEST_CASE("pickle: aliases and cycles stay true") {
   // [a, a] with a changed after it was put in.
-  Result<PickleGraph> graph = read("](]q\x01h\x01""eh\x01Na0.");
+  Result<PickleGraph> graph = read(
+      "](]q\x01h\x01"
+      "eh\x01Na0.");
   REQUIRE(graph.ok());
   auto items = graph->items(graph->root());
   REQUIRE(items.size() == 2);
   CHECK(items[0] == items[1]);
   CHECK(graph->items(items[0]).size() == 1);
 
-  graph = read("]q\x00h\x00""a."s);
+  graph = read(
+      "]q\x00h\x00"
+      "a."s);
   REQUIRE(graph.ok());
   CHECK(graph->items(graph->root())[0] == graph->root());
 
@@ -266,10 +285,10 @@ TEST_CASE("pickle: text that is not UTF-8") {
 }
 
 TEST_CASE("pickle: integers of any size as decimal and back") {
-  for (std::string text : {"0"s, "1"s, "-1"s, "127"s, "128"s, "-128"s, "-129"s, "255"s, "256"s,
-                           "9223372036854775807"s, "-9223372036854775808"s, "9223372036854775808"s,
-                           "-9223372036854775809"s, "18446744073709551616"s,
-                           "123456789012345678901234567890123456789"s}) {
+  for (std::string text :
+       {"0"s, "1"s, "-1"s, "127"s, "128"s, "-128"s, "-129"s, "255"s, "256"s, "9223372036854775807"s,
+        "-9223372036854775808"s, "9223372036854775808"s, "-9223372036854775809"s,
+        "18446744073709551616"s, "123456789012345678901234567890123456789"s}) {
     std::optional<std::string> bytes = parse_decimal(text);
     REQUIRE(bytes);
     CHECK(to_decimal(*bytes) == text);
@@ -291,22 +310,40 @@ TEST_CASE("pickle: keys that Python holds for equal") {
   CHECK(twice(one + yes));
   CHECK(twice(yes + one_point));
   CHECK(twice(one + one_point));
-  CHECK(twice("U\x01""aN\x8c\x01""aN"));
+  CHECK(
+      twice("U\x01"
+            "aN\x8c\x01"
+            "aN"));
   CHECK(twice("NNNN"));
-  CHECK(twice("K\x00NG\x80\0\0\0\0\0\0\0N"s));                                     // 0 and -0.0
-  CHECK(twice("L1267650600228229401496703205376L\nNG\x46\x30\0\0\0\0\0\0N"s));      // 2**100
-  CHECK(twice("K\x01K\x02\x86N\x88K\x02\x86N"));                                   // (1, 2), (True, 2)
+  CHECK(twice("K\x00NG\x80\0\0\0\0\0\0\0N"s));                                  // 0 and -0.0
+  CHECK(twice("L1267650600228229401496703205376L\nNG\x46\x30\0\0\0\0\0\0N"s));  // 2**100
+  CHECK(twice("K\x01K\x02\x86N\x88K\x02\x86N"));                                // (1, 2), (True, 2)
   CHECK(twice("K\x01NK\x02NK\x03NK\x04NK\x05NK\x06NK\x07NK\x08NK\x09NK\x01N"));
-  CHECK_FALSE(twice("U\x01""1N" + one));
-  CHECK_FALSE(twice("U\x01""aNC\x01""aN"));
-  CHECK_FALSE(twice("G\x7f\xf8\0\0\0\0\0\0NG\x7f\xf8\0\0\0\0\0\0N"s));              // two NaN
+  CHECK_FALSE(
+      twice("U\x01"
+            "1N" +
+            one));
+  CHECK_FALSE(
+      twice("U\x01"
+            "aNC\x01"
+            "aN"));
+  CHECK_FALSE(twice("G\x7f\xf8\0\0\0\0\0\0NG\x7f\xf8\0\0\0\0\0\0N"s));  // two NaN
   CHECK_FALSE(twice(one + "K\x02N"));
 }
 
 TEST_CASE("pickle: what PickleWriter writes is read again") {
   PickleWriter writer;
-  std::vector<std::int64_t> numbers = {0, 255, 256, 65535, 65536, 2147483647, 2147483648, -1,
-                                       -2147483648, -2147483649, 9223372036854775807};
+  std::vector<std::int64_t> numbers = {0,
+                                       255,
+                                       256,
+                                       65535,
+                                       65536,
+                                       2147483647,
+                                       2147483648,
+                                       -1,
+                                       -2147483648,
+                                       -2147483649,
+                                       9223372036854775807};
   writer.integers(numbers);
   Result<PickleGraph> graph = read(writer.finish());
   REQUIRE(graph.ok());

@@ -81,11 +81,10 @@ std::string bytes_of(const Checkpoint& checkpoint, std::uint32_t storage) {
 }
 
 TEST_CASE("safetensors: a file as the reference writes it") {
-  const std::string header =
-      R"({"__metadata__":{"z":"1","format":"pt"},)"
-      R"("b":{"dtype":"F64","shape":[],"data_offsets":[0,8]},)"
-      R"("a\u00e9\n":{"dtype":"I16","shape":[1,2],"data_offsets":[8,12]},)"
-      R"("e":{"dtype":"F32","shape":[0,3],"data_offsets":[12,12]}}   )";
+  const std::string header = R"({"__metadata__":{"z":"1","format":"pt"},)"
+                             R"("b":{"dtype":"F64","shape":[],"data_offsets":[0,8]},)"
+                             R"("a\u00e9\n":{"dtype":"I16","shape":[1,2],"data_offsets":[8,12]},)"
+                             R"("e":{"dtype":"F32","shape":[0,3],"data_offsets":[12,12]}}   )";
   const Checkpoint file = read(file_of(header, "12345678abcd"));
   const Catalog& catalog = file.catalog;
   CHECK(catalog.format == "safetensors");
@@ -117,9 +116,9 @@ TEST_CASE("safetensors: a file as the reference writes it") {
 }
 
 TEST_CASE("safetensors: order in the header and order of the data may differ") {
-  const Checkpoint file =
-      read(file_of(R"({"z":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
-                   R"("a":{"shape":[1],"data_offsets":[0,4],"dtype":"F32"}})", "aaaazz"));
+  const Checkpoint file = read(file_of(R"({"z":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
+                                       R"("a":{"shape":[1],"data_offsets":[0,4],"dtype":"F32"}})",
+                                       "aaaazz"));
   CHECK(file.catalog.tensors[0].name == "z");
   CHECK(bytes_of(file, 0) == "zz");
   CHECK(bytes_of(file, 1) == "aaaa");
@@ -131,9 +130,9 @@ TEST_CASE("safetensors: every dtype of the format is read") {
     CAPTURE(std::string(dtype.name));
     const bool packed = dtype.dtype == DType::float4_e2m1fn_x2;
     const std::string end = std::to_string(2 * dtype.itemsize);
-    const Checkpoint file = read(file_of(
-        one(std::string(dtype.safetensors), packed ? "[1,4]" : "[1,2]", "[0," + end + "]"),
-        std::string(2 * std::size_t{dtype.itemsize}, 'x')));
+    const Checkpoint file = read(
+        file_of(one(std::string(dtype.safetensors), packed ? "[1,4]" : "[1,2]", "[0," + end + "]"),
+                std::string(2 * std::size_t{dtype.itemsize}, 'x')));
     CHECK(file.catalog.tensors[0].dtype == dtype.dtype);
     CHECK(file.catalog.tensors[0].shape == Shape{1, 2});
   }
@@ -203,7 +202,8 @@ TEST_CASE("safetensors: hole, overlap, trailing bytes (64)") {
         "the tensor has 1 bytes at data_offsets [0, 1], but its dtype and shape make 2");
   // An empty tensor inside of another one.
   CHECK(complaint(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
-                  R"("b":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})", 2)
+                  R"("b":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
+                  2)
             .find("overlaps") != std::string::npos);
 }
 
@@ -233,8 +233,8 @@ TEST_CASE("safetensors: numbers and types (66)") {
   }
   CHECK(complaint(one("U8", "1", "[0,1]"), 1) == "the tensor has a shape that is no list");
   const std::string pair = "the tensor has data_offsets that are not two integers from 0 on";
-  for (const std::string offsets : {"[0]", "[0,1,1]", "[0,1.0]", "[-1,0]", "\"0,1\"", "[]", "{}",
-                                    "[0,18446744073709551616]"}) {
+  for (const std::string offsets :
+       {"[0]", "[0,1,1]", "[0,1.0]", "[-1,0]", "\"0,1\"", "[]", "{}", "[0,18446744073709551616]"}) {
     CAPTURE(offsets);
     CHECK(complaint(one("U8", "[1]", offsets), 1) == pair);
   }
@@ -338,9 +338,9 @@ TEST_CASE("safetensors: the writer's traits") {
 }
 
 TEST_CASE("safetensors: the bytes of a small file") {
-  const std::string bytes = written(output_of({tensor_of("b", DType::uint8, {3}),
-                                               tensor_of("a", DType::float64, {}),
-                                               tensor_of("e", DType::float32, {0, 3})}));
+  const std::string bytes =
+      written(output_of({tensor_of("b", DType::uint8, {3}), tensor_of("a", DType::float64, {}),
+                         tensor_of("e", DType::float32, {0, 3})}));
   std::string header =
       R"({"__metadata__":{"format":"pt"},"b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},)"
       R"("a":{"dtype":"F64","shape":[],"data_offsets":[0,8]},)"
@@ -402,8 +402,8 @@ TEST_CASE("safetensors: every dtype is aligned and comes back") {
 }
 
 TEST_CASE("safetensors: the layout does not depend on storage numbers") {
-  OutputCatalog output = output_of({tensor_of("a", DType::uint8, {2}),
-                                    tensor_of("b", DType::float32, {1})});
+  OutputCatalog output =
+      output_of({tensor_of("a", DType::uint8, {2}), tensor_of("b", DType::float32, {1})});
   std::swap(output.tensors[0].storage, output.tensors[1].storage);
   std::swap(output.storages[0], output.storages[1]);
   const auto layout = writer().layout(output);

@@ -1,5 +1,3 @@
-#include "formats/schema.h"
-
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,6 +6,7 @@
 
 #include "catch.h"
 #include "formats/format.h"
+#include "formats/schema.h"
 
 namespace regraft {
 namespace {
@@ -126,8 +125,8 @@ extras: {epoch: int 3}
   CHECK(catalog.tensors[6].dtype == DType::boolean);
   CHECK(catalog.tensors[7].conj);
   CHECK(catalog.tensors[7].neg);
-  CHECK(catalog.metadata == std::vector<std::pair<std::string, std::string>>{{"license", "mit"},
-                                                                             {"number", "1.0"}});
+  CHECK(catalog.metadata ==
+        std::vector<std::pair<std::string, std::string>>{{"license", "mit"}, {"number", "1.0"}});
   REQUIRE(catalog.containers.size() == 1);
   REQUIRE(catalog.containers[0].metadata.size() == 2);
   CHECK(catalog.containers[0].metadata[1].module == "head");
@@ -147,9 +146,10 @@ TEST_CASE("schema: JSON has the same shape") {
   CHECK(catalog.tensors[1].name == "b\u00e9");
   CHECK(tied(catalog.tensors[0], catalog.tensors[1]));
 
-  const Diagnostic type = refused("{\"regraft_schema\": 1,\n \"tensors\": {\"a\": {\"dtype\": "
-                                  "\"float33\", \"shape\": [\"2\"]}}}",
-                                  ".json");
+  const Diagnostic type = refused(
+      "{\"regraft_schema\": 1,\n \"tensors\": {\"a\": {\"dtype\": "
+      "\"float33\", \"shape\": [\"2\"]}}}",
+      ".json");
   CHECK(type.where.line == 2);
   CHECK(type.where.column == 29);
   CHECK(type.message == "there is no dtype 'float33'");
@@ -173,14 +173,14 @@ TEST_CASE("schema: files that are none") {
   CHECK(refused("regraft_schema: 2\ntensors: {}\n").message ==
         "the schema is of a version other than 1");
   CHECK(refused("regraft_schema: 1\n").message == "the schema has no key tensors");
-  CHECK(refused("regraft_schema: 1\ntensors: [1]\n").message ==
-        "tensors is a mapping, not a list");
+  CHECK(refused("regraft_schema: 1\ntensors: [1]\n").message == "tensors is a mapping, not a list");
   const Diagnostic key = refused("regraft_schema: 1\ntensor: {}\ntensors: {}\n");
   CHECK(key.message == "unknown key 'tensor'");
   CHECK(key.hint == "did you mean tensors?");
   CHECK_FALSE(refused("regraft_schema: 1\ntensors: {\n").message.empty());
   CHECK_FALSE(refused("regraft_schema: 1\ntensors: {a: {dtype: int8, shape: [1]},\n"
-                      "  a: {dtype: int8, shape: [1]}}\n").message.empty());
+                      "  a: {dtype: int8, shape: [1]}}\n")
+                  .message.empty());
 }
 
 TEST_CASE("schema: mistakes in tensors") {
@@ -197,8 +197,7 @@ TEST_CASE("schema: mistakes in tensors") {
         "3:28: each of shape is an integer from 0 on, not the number 1.0");
   CHECK(complaint("  a: {dtype: int8, shape: [9223372036854775807, 2, 0]}\n") ==
         "3:27: more elements than 64 bits can count: [9223372036854775807, 2, 0]");
-  CHECK(complaint("  a: {dtype: int8, shape: [1], stride: [1]}\n") ==
-        "3:32: unknown key 'stride'");
+  CHECK(complaint("  a: {dtype: int8, shape: [1], stride: [1]}\n") == "3:32: unknown key 'stride'");
   CHECK(complaint("  a: {dtype: int8, shape: [1], strides: [1, 1]}\n") ==
         "3:41: 2 strides for 1 dimensions");
   CHECK(complaint("  a: {dtype: int8, shape: [1], strides: [-1]}\n")
@@ -211,8 +210,8 @@ TEST_CASE("schema: mistakes in tensors") {
         std::string::npos);
   CHECK(complaint("  a: {dtype: int8, shape: [1], storage: [x]}\n") ==
         "3:41: storage is a text, not a list");
-  CHECK(complaint("  a: {dtype: int64, shape: [4611686018427387904]}\n").find(
-            "3:3: the tensor has more bytes than 64 bits can count") == 0);
+  CHECK(complaint("  a: {dtype: int64, shape: [4611686018427387904]}\n")
+            .find("3:3: the tensor has more bytes than 64 bits can count") == 0);
   CHECK(complaint("  a: {dtype: int8, shape: [3], storage: s}\nstorages: {s: {nbytes: 2}}\n")
             .find("3:3: the tensor reaches past its storage 's': 3 bytes needed, 2 there") == 0);
   CHECK(complaint("  a: {dtype: int8, shape: [3], strides: [9223372036854775807]}\n")

@@ -53,7 +53,8 @@ std::string storage(const std::string& key, std::int64_t count,
   return tuple({text("storage"), type, text(key), text("cpu"), integer(count)}) + "Q";
 }
 std::string rebuild(const std::string& name) { return global("torch._utils", name); }
-std::string tensor(const std::string& from, std::int64_t offset, const std::vector<std::int64_t>& sizes,
+std::string tensor(const std::string& from, std::int64_t offset,
+                   const std::vector<std::int64_t>& sizes,
                    const std::vector<std::int64_t>& strides) {
   return call(rebuild("_rebuild_tensor_v2"),
               {from, integer(offset), numbers(sizes), numbers(strides), kFalse, kHooks});
@@ -148,17 +149,18 @@ TEST_CASE("torch-zip: a dict of tensors") {
 TEST_CASE("torch-zip: containers, optimizers and what has no tensor") {
   std::string metadata =
       global("collections", "OrderedDict") + ")R(" + text("a") + four() + "u" +
-      dict({{text("_metadata"),
-             global("collections", "OrderedDict") + ")R(" + text("") +
-                 dict({{text("version"), integer(2)}, {text("x"), text("no")}}) + "u"}}) +
+      dict({{text("_metadata"), global("collections", "OrderedDict") + ")R(" + text("") +
+                                    dict({{text("version"), integer(2)}, {text("x"), text("no")}}) +
+                                    "u"}}) +
       "b";
-  Opened opened = open_value(dict({{text("model"), metadata},
-                                   {text("opt"), dict({{text("state"), dict({{integer(0), four()}})},
-                                                       {text("param_groups"), "]"}})},
-                                   {text("l"), "](" + four() + "K\x01" + "e"},
-                                   {text("n"), dict({{text("deep"), "](]e"}})},
-                                   {text("o"), global("os", "system") + ")R"},
-                                   {"N", four()}}));
+  Opened opened = open_value(
+      dict({{text("model"), metadata},
+            {text("opt"),
+             dict({{text("state"), dict({{integer(0), four()}})}, {text("param_groups"), "]"}})},
+            {text("l"), "](" + four() + "K\x01" + "e"},
+            {text("n"), dict({{text("deep"), "](]e"}})},
+            {text("o"), global("os", "system") + ")R"},
+            {"N", four()}}));
   REQUIRE(opened.checkpoint);
   const Catalog& catalog = opened.catalog();
   std::string shown;
@@ -177,32 +179,32 @@ TEST_CASE("torch-zip: containers, optimizers and what has no tensor") {
 
 TEST_CASE("torch-zip: kinds of tensors") {
   std::string untyped = storage("0", 16, global("torch.storage", "UntypedStorage"));
-  std::string half = call(rebuild("_rebuild_tensor_v3"),
-                          {untyped, integer(2), numbers({2}), numbers({1}), kFalse, kHooks,
-                           global("torch", "float16")});
-  std::string odd = call(rebuild("_rebuild_tensor_v3"),
-                         {untyped, integer(0), numbers({2}), numbers({1}), kFalse, kHooks,
-                          global("torch", "uint4")});
+  std::string half =
+      call(rebuild("_rebuild_tensor_v3"), {untyped, integer(2), numbers({2}), numbers({1}), kFalse,
+                                           kHooks, global("torch", "float16")});
+  std::string odd = call(
+      rebuild("_rebuild_tensor_v3"),
+      {untyped, integer(0), numbers({2}), numbers({1}), kFalse, kHooks, global("torch", "uint4")});
   std::string conj = call(rebuild("_rebuild_tensor_v3"),
                           {untyped, integer(0), numbers({2}), numbers({1}), kFalse, kHooks,
                            global("torch", "complex64"), dict({{text("conj"), kTrue}})});
   std::string parameter = call(rebuild("_rebuild_parameter"), {half, kTrue, kHooks});
-  std::string subclass =
-      call(global("torch._tensor", "_rebuild_from_type_v2"),
-           {rebuild("_rebuild_tensor_v3"), global("my", "Tensor"),
-            tuple({untyped, integer(2), numbers({2}), numbers({1}), kFalse, kHooks,
-                   global("torch", "float16")}),
-            dict({{text("note"), text("x")}})});
+  std::string subclass = call(global("torch._tensor", "_rebuild_from_type_v2"),
+                              {rebuild("_rebuild_tensor_v3"), global("my", "Tensor"),
+                               tuple({untyped, integer(2), numbers({2}), numbers({1}), kFalse,
+                                      kHooks, global("torch", "float16")}),
+                               dict({{text("note"), text("x")}})});
   std::string meta = call(rebuild("_rebuild_meta_tensor_no_storage"),
                           {global("torch", "float16"), numbers({2, 3}), numbers({3, 1}), kFalse});
-  Opened opened = open_value(dict({{text("half"), half},
-                                   {text("odd"), odd},
-                                   {text("conj"), conj},
-                                   {text("parameter"), parameter},
-                                   {text("subclass"), subclass},
-                                   {text("meta"), meta},
-                                   {text("old"), call(rebuild("_rebuild_tensor"),
-                                                      {untyped, integer(0), numbers({16}), numbers({1})})}}));
+  Opened opened =
+      open_value(dict({{text("half"), half},
+                       {text("odd"), odd},
+                       {text("conj"), conj},
+                       {text("parameter"), parameter},
+                       {text("subclass"), subclass},
+                       {text("meta"), meta},
+                       {text("old"), call(rebuild("_rebuild_tensor"),
+                                          {untyped, integer(0), numbers({16}), numbers({1})})}}));
   REQUIRE(opened.checkpoint);
   const std::vector<Tensor>& tensors = opened.catalog().tensors;
   REQUIRE(tensors.size() == 7);
@@ -234,7 +236,8 @@ TEST_CASE("torch-zip: wrong arguments of tensors") {
   CHECK(v2({s, zero, n, one, "N", kHooks}) == Code::tensor_corrupt);
   CHECK(v2({s, zero, n, one, kFalse, integer(1)}) == Code::tensor_corrupt);
   CHECK(v2({s, zero, n, one, kFalse, kHooks, integer(1)}) == Code::tensor_corrupt);
-  CHECK(v2({s, zero, n, one, kFalse, kHooks, dict({{text("conj"), kTrue}})}) == Code::tensor_corrupt);
+  CHECK(v2({s, zero, n, one, kFalse, kHooks, dict({{text("conj"), kTrue}})}) ==
+        Code::tensor_corrupt);
   CHECK(v2({s, zero, n, one, kFalse, kHooks, dict({{text("neg"), "N"}})}) == Code::tensor_corrupt);
   for (std::string name : {"_rebuild_tensor"s, "_rebuild_tensor_v3"s, "_rebuild_parameter"s,
                            "_rebuild_parameter_with_state"s})
@@ -248,9 +251,10 @@ TEST_CASE("torch-zip: wrong arguments of tensors") {
   for (int i = 0; i < 12; ++i) deep = call(rebuild("_rebuild_parameter"), {deep, kTrue, kHooks});
   CHECK(code_of(open_value(deep)) == Code::tensor_corrupt);
   // Kinds that are not carried need no right arguments.
-  for (std::string name : {"_rebuild_qtensor"s, "_rebuild_sparse_tensor"s, "_rebuild_nested_tensor"s,
-                           "_rebuild_wrapper_subclass"s, "_rebuild_meta_tensor_no_storage"s,
-                           "_rebuild_device_tensor_from_numpy"s}) {
+  for (std::string name :
+       {"_rebuild_qtensor"s, "_rebuild_sparse_tensor"s, "_rebuild_nested_tensor"s,
+        "_rebuild_wrapper_subclass"s, "_rebuild_meta_tensor_no_storage"s,
+        "_rebuild_device_tensor_from_numpy"s}) {
     Opened opened = open_value(call(rebuild(name), {}));
     REQUIRE(opened.checkpoint);
     CHECK_FALSE(opened.catalog().tensors[0].unsupported.empty());
@@ -264,10 +268,10 @@ TEST_CASE("torch-zip: views past their storage, wrapping sizes, negative values"
   CHECK(open_value(tensor(s, 3, {}, {})).checkpoint);
   CHECK(open_value(tensor(s, 0, {0, 5}, {5, 1})).checkpoint);
   for (const std::string& value :
-       {tensor(s, 0, {5}, {1}), tensor(s, 1, {4}, {1}), tensor(s, 0, {2}, {4}), tensor(s, 4, {}, {}),
-        tensor(s, -1, {1}, {1}), tensor(s, 0, {-1}, {1}), tensor(s, 0, {2}, {-1}),
-        tensor(s, 0, {2, 2}, {1}), tensor(s, 0, {0x4000000000000001}, {1}), tensor(s, 0, {2}, {most}),
-        tensor(s, most, {1}, {1}), tensor(s, 0, {most, most}, {0, 0})})
+       {tensor(s, 0, {5}, {1}), tensor(s, 1, {4}, {1}), tensor(s, 0, {2}, {4}),
+        tensor(s, 4, {}, {}), tensor(s, -1, {1}, {1}), tensor(s, 0, {-1}, {1}),
+        tensor(s, 0, {2}, {-1}), tensor(s, 0, {2, 2}, {1}), tensor(s, 0, {0x4000000000000001}, {1}),
+        tensor(s, 0, {2}, {most}), tensor(s, most, {1}, {1}), tensor(s, 0, {most, most}, {0, 0})})
     CHECK(code_of(open_value(value)) == Code::tensor_corrupt);
 }
 
@@ -303,8 +307,10 @@ TEST_CASE("torch-zip: keys that stand twice, names that are no text") {
   CHECK(code_of(open_value(dict({{text("a"), four()}, {text("a"), four()}}))) ==
         Code::pickle_corrupt);
   CHECK(code_of(open_value(dict({{integer(1), four()}, {kTrue, four()}}))) == Code::pickle_corrupt);
-  Opened opened = open_value(dict({{text("a\0b"s), four()}, {text(""), four()},
-                                   {text("../../etc/passwd"), four()}, {text("\xed\xa0\x80"), four()}}));
+  Opened opened = open_value(dict({{text("a\0b"s), four()},
+                                   {text(""), four()},
+                                   {text("../../etc/passwd"), four()},
+                                   {text("\xed\xa0\x80"), four()}}));
   REQUIRE(opened.checkpoint);
   CHECK(opened.catalog().tensors[0].name == "a\0b"s);
   CHECK(opened.catalog().tensors[1].name.empty());
@@ -382,8 +388,7 @@ TEST_CASE("torch-zip: big-endian and compressed storages") {
   entries[2] = stored("a/data/0", "0123456789abcdef");
   auto read = [](const Checkpoint& checkpoint, std::uint64_t offset, std::size_t size) {
     std::string out(size, '?');
-    Status status =
-        checkpoint.reader->read(0, offset, std::as_writable_bytes(std::span(out)));
+    Status status = checkpoint.reader->read(0, offset, std::as_writable_bytes(std::span(out)));
     CHECK(status.ok());
     return out;
   };

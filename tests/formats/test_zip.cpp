@@ -47,15 +47,17 @@ std::string le64(Values... values) {
 
 TEST_CASE("zip: genuine archives") {
   std::vector<Entry> entries = {streamed("a/data.pkl", "pickle"), stored("a/data/0", ""),
-                                deflated("a/text", std::string(5000, 'x')), stored("a/version", "3\n")};
+                                deflated("a/text", std::string(5000, 'x')),
+                                stored("a/version", "3\n")};
   for (bool zip64 : {false, true}) {
     TemporaryFile file(make_zip(entries, {.zip64 = zip64}));
     Result<ZipReader> zip = ZipReader::open(file.open(), {});
     REQUIRE(zip.ok());
     CHECK(zip->root() == "a");
     REQUIRE(zip->entries().size() == 4);
-    for (auto [path, content] : {std::pair{"data.pkl", "pickle"s}, std::pair{"data/0", ""s},
-                                 std::pair{"text", std::string(5000, 'x')}, std::pair{"version", "3\n"s}}) {
+    for (auto [path, content] :
+         {std::pair{"data.pkl", "pickle"s}, std::pair{"data/0", ""s},
+          std::pair{"text", std::string(5000, 'x')}, std::pair{"version", "3\n"s}}) {
       const ZipEntry* entry = zip->find(path);
       REQUIRE(entry != nullptr);
       CHECK(entry->crc32.has_value());
@@ -76,7 +78,8 @@ TEST_CASE("zip: descriptors of all four forms") {
       entry.descriptor = signature ? "PK\x07\x08" : "";
       append_le(entry.descriptor, entry.crc);
       for (int i = 0; i < 2; ++i)
-        wide ? append_le<std::uint64_t>(entry.descriptor, 5) : append_le<std::uint32_t>(entry.descriptor, 5);
+        wide ? append_le<std::uint64_t>(entry.descriptor, 5)
+             : append_le<std::uint32_t>(entry.descriptor, 5);
       CHECK(verdict(make_zip({entry})) == "");
     }
 }
@@ -95,7 +98,8 @@ TEST_CASE("zip: a CRC of 0 is one that is not stated") {
 TEST_CASE("zip: wrong bytes of an entry that is read") {
   Entry entry = stored("a/x", "hello");
   entry.data = "hellp";
-  TemporaryFile file(make_zip({entry, [] {
+  TemporaryFile file(make_zip({entry,
+                               [] {
                                  Entry e = deflated("a/y", "hello");
                                  e.crc ^= 1;
                                  return e;
@@ -221,7 +225,8 @@ TEST_CASE("zip: bytes that belong to nothing, and overlaps") {
         "2 bytes stand before the first entry of the zip archive");
   CHECK(verdict("#!" + make_zip(entries)) ==
         "2 bytes stand before the zip archive or between its parts");
-  CHECK(verdict(make_zip(entries, {.suffix = "xyz"})) == "3 bytes follow the end of the zip archive");
+  CHECK(verdict(make_zip(entries, {.suffix = "xyz"})) ==
+        "3 bytes follow the end of the zip archive");
   CHECK(verdict(make_zip(entries, {.before_directory = "x"})) ==
         "1 bytes stand between this entry and the next");
   CHECK(verdict(make_zip(entries, {.after_directory = "x"})) ==
@@ -238,7 +243,8 @@ TEST_CASE("zip: bytes that belong to nothing, and overlaps") {
 }
 
 TEST_CASE("zip: cut anywhere") {
-  std::string bytes = make_zip({streamed("a/x", "hello"), deflated("a/y", "hello")}, {.zip64 = true});
+  std::string bytes =
+      make_zip({streamed("a/x", "hello"), deflated("a/y", "hello")}, {.zip64 = true});
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     INFO(size);
     CHECK(verdict(bytes.substr(0, size)) != "");

@@ -1,6 +1,7 @@
 // A small builder of zip archives for tests: every field can be made wrong.
 #pragma once
 
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdint>
@@ -12,8 +13,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "formats/file.h"

@@ -1,6 +1,7 @@
 // Golden cases: a folder each with spec.yaml, source.yaml, target.yaml (with values) or
-// target.schema.yaml (without), run.yaml for what an option would say, and what is expected of them:
-// diagnostics.exp, plan.exp, report.exp, schedule.exp. tests/golden/update writes the expected files.
+// target.schema.yaml (without), run.yaml for what an option would say, and what is expected of
+// them: diagnostics.exp, plan.exp, report.exp, schedule.exp. tests/golden/update writes the
+// expected files.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -37,9 +38,9 @@ std::string read(const fs::path& path) {
 
 // What run.yaml asks for.
 struct Options {
-  bool check = false;   // `regraft check`
+  bool check = false;  // `regraft check`
   bool strict = false;
-  std::string output;   // its suffix sets the format; a schedule is made
+  std::string output;  // its suffix sets the format; a schedule is made
   std::vector<std::pair<std::string, std::string>> set;
 };
 
@@ -47,15 +48,21 @@ Options read_options() {
   Options options;
   if (!fs::exists("run.yaml")) return options;
   Diagnostics diagnostics;
-  const auto tree = yaml::parse(std::make_shared<const SourceText>(SourceText{"run.yaml", read("run.yaml")}), diagnostics);
+  const auto tree = yaml::parse(
+      std::make_shared<const SourceText>(SourceText{"run.yaml", read("run.yaml")}), diagnostics);
   REQUIRE(tree);
   for (const yaml::Entry& entry : tree->entries) {
-    if (entry.key.text == "check") options.check = yaml::as_bool(entry.value).value();
-    else if (entry.key.text == "strict") options.strict = yaml::as_bool(entry.value).value();
-    else if (entry.key.text == "output") options.output = entry.value.text;
+    if (entry.key.text == "check")
+      options.check = yaml::as_bool(entry.value).value();
+    else if (entry.key.text == "strict")
+      options.strict = yaml::as_bool(entry.value).value();
+    else if (entry.key.text == "output")
+      options.output = entry.value.text;
     else if (entry.key.text == "set")
-      for (const yaml::Entry& pair : entry.value.entries) options.set.emplace_back(pair.key.text, pair.value.text);
-    else FAIL("run.yaml has no " << entry.key.text);
+      for (const yaml::Entry& pair : entry.value.entries)
+        options.set.emplace_back(pair.key.text, pair.value.text);
+    else
+      FAIL("run.yaml has no " << entry.key.text);
   }
   return options;
 }
@@ -68,7 +75,8 @@ class Case {
     run();
     std::string messages;
     for (const Diagnostic& one : diagnostics_.items()) messages += render(one, false);
-    if (diagnostics_.has_errors()) messages += "exit status " + std::to_string(diagnostics_.exit_status()) + "\n";
+    if (diagnostics_.has_errors())
+      messages += "exit status " + std::to_string(diagnostics_.exit_status()) + "\n";
     std::vector<std::pair<std::string, std::string>> files;
     if (!messages.empty()) files.emplace_back("diagnostics.exp", messages);
     if (plan_) {
@@ -90,7 +98,8 @@ class Case {
  private:
   void run() {
     options_ = read_options();
-    const auto text = std::make_shared<const SourceText>(SourceText{"spec.yaml", read("spec.yaml")});
+    const auto text =
+        std::make_shared<const SourceText>(SourceText{"spec.yaml", read("spec.yaml")});
     const auto spec = parse_spec(text, diagnostics_);
     if (!spec) return;
     CompileInputs inputs;
@@ -120,9 +129,12 @@ class Case {
 
   bool open(const std::string& path, const std::vector<std::string>& roots, Catalog& catalog) {
     auto opened = open_checkpoint(path);
-    auto rooted = opened ? select_root(std::move(opened->catalog), roots) : std::move(opened).error();
-    if (rooted) catalog = std::move(*rooted);
-    else diagnostics_.add(std::move(rooted).error());
+    auto rooted =
+        opened ? select_root(std::move(opened->catalog), roots) : std::move(opened).error();
+    if (rooted)
+      catalog = std::move(*rooted);
+    else
+      diagnostics_.add(std::move(rooted).error());
     catalog.has_values = true;
     return !diagnostics_.has_errors();
   }
@@ -147,10 +159,13 @@ std::vector<fs::path> cases() {
 void compare(const std::string& name, std::vector<std::pair<std::string, std::string>> files) {
   const bool update = std::getenv("REGRAFT_GOLDEN_UPDATE") != nullptr;
   for (const char* file : {"diagnostics.exp", "plan.exp", "report.exp", "schedule.exp"}) {
-    const auto given = std::find_if(files.begin(), files.end(), [&](const auto& one) { return one.first == file; });
+    const auto given = std::find_if(files.begin(), files.end(),
+                                    [&](const auto& one) { return one.first == file; });
     if (update) {
-      if (given != files.end()) std::ofstream(file, std::ios::binary) << given->second;
-      else fs::remove(file);
+      if (given != files.end())
+        std::ofstream(file, std::ios::binary) << given->second;
+      else
+        fs::remove(file);
       continue;
     }
     INFO("golden case " << name << ", " << file << "; tests/golden/update writes it anew");
@@ -181,22 +196,27 @@ TEST_CASE("every verb, policy word and diagnostic code has a case", "[golden]") 
   // Files that cannot be opened, read or written are tried through the program.
   for (const auto& entry : fs::recursive_directory_iterator(tests)) {
     const std::string suffix = entry.path().extension();
-    if (entry.is_regular_file() && (suffix == ".py" || suffix == ".cpp")) other_tests += read(entry.path());
+    if (entry.is_regular_file() && (suffix == ".py" || suffix == ".cpp"))
+      other_tests += read(entry.path());
   }
-  for (const Verb* verb : all_verbs()) CHECK_THAT(specs, Catch::Contains("- " + std::string(verb->name()) + ":"));
+  for (const Verb* verb : all_verbs())
+    CHECK_THAT(specs, Catch::Contains("- " + std::string(verb->name()) + ":"));
   for (const Policy* policy : all_policies())
     for (const Action* action : policy->actions()) {
       INFO(policy->name());
-      CHECK_THAT(specs, Catch::Contains(std::string(policy->name()) + ": " + std::string(action->name())) ||
+      CHECK_THAT(specs, Catch::Contains(std::string(policy->name()) + ": " +
+                                        std::string(action->name())) ||
                             Catch::Contains("do: " + std::string(action->name())));
     }
   for (const CodeInfo& code : all_codes()) {
     const std::string name = "[" + std::string(code.name) + "]";
     // Faults of files and of the command line have tests of their own, root-ambiguous among them:
     // a schema, which the cases are written as, holds one state dict.
-    const bool of_files = code.exit_status >= 3 || code.code == Code::usage || code.code == Code::root_ambiguous;
-    const bool elsewhere = other_tests.find(kEnumerators[static_cast<std::size_t>(code.code)]) != std::string::npos ||
-                           other_tests.find(code.name) != std::string::npos;
+    const bool of_files =
+        code.exit_status >= 3 || code.code == Code::usage || code.code == Code::root_ambiguous;
+    const bool elsewhere =
+        other_tests.find(kEnumerators[static_cast<std::size_t>(code.code)]) != std::string::npos ||
+        other_tests.find(code.name) != std::string::npos;
     INFO(name);
     CHECK((diagnostics.find(name) != std::string::npos || (of_files && elsewhere)));
   }

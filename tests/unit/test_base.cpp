@@ -41,9 +41,9 @@ TEST_CASE("utf8 is read strictly") {
   CHECK(utf8_at("x\u00e9", 1).code_point == 0xE9);
   CHECK(utf8_at("\U0001F600", 0).length == 4);
   CHECK(utf8_at("\xF4\x8F\xBF\xBF", 0).code_point == 0x10FFFF);
-  for (std::string_view broken : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80",
-                                  "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
-                                  "\xE2\x82", "\xC3", "\xC3\x28", "\xFF"})
+  for (std::string_view broken :
+       {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xC3", "\xC3\x28", "\xFF"})
     CHECK(utf8_at(broken, 0).length == 0);
   CHECK(find_invalid_utf8("na\u00efve") == std::string_view::npos);
   CHECK(find_invalid_utf8("ab\xC3") == 2);

@@ -49,8 +49,7 @@ TEST_CASE("a binary file's place is an offset and a key") {
         "m.pt: error[file-open]: no such file\n");
   CHECK(render(error(Code::checksum, file_location("m.pt", {}, "a\nb"), "x"), false) ==
         "m.pt: error[checksum]: in 'a\\x0ab': x\n");
-  CHECK(render(error(Code::usage, {}, "no spec given"), false) ==
-        "error[usage]: no spec given\n");
+  CHECK(render(error(Code::usage, {}, "no spec given"), false) == "error[usage]: no spec given\n");
 }
 
 TEST_CASE("a whole file has no line") {
@@ -75,8 +74,7 @@ TEST_CASE("the caret stands under its column") {
           "spec.yaml:1:9: error[unknown-key]: wrong\n    ab\n      ^\n");
   }
   SECTION("past the end of the text") {
-    CHECK(shown(place("ab\n", 7, 3)) ==
-          "spec.yaml:7:3: error[unknown-key]: wrong\n    \n    ^\n");
+    CHECK(shown(place("ab\n", 7, 3)) == "spec.yaml:7:3: error[unknown-key]: wrong\n    \n    ^\n");
   }
   SECTION("no further than the line") {
     CHECK(shown(place("ab\ncd", 1, 2, 50)) ==
@@ -89,18 +87,22 @@ TEST_CASE("the caret stands under its column") {
 }
 
 TEST_CASE("a byte order mark is neither shown nor counted") {
-  CHECK(shown(place("\xef\xbb\xbf""ab\ncd", 1, 2)) ==
-        "spec.yaml:1:2: error[unknown-key]: wrong\n    ab\n     ^\n");
+  CHECK(shown(place("\xef\xbb\xbf"
+                    "ab\ncd",
+                    1, 2)) == "spec.yaml:1:2: error[unknown-key]: wrong\n    ab\n     ^\n");
 }
 
 TEST_CASE("a long line is cut around the caret") {
   std::string line = std::string(300, 'a') + "!" + std::string(300, 'b');
   CHECK(shown(place(line, 1, 301)) ==
         "spec.yaml:1:301: error[unknown-key]: wrong\n"
-        "    ..." + std::string(60, 'a') + "!" + std::string(59, 'b') + "...\n"
-        "       " + std::string(60, ' ') + "^\n");
-  CHECK(shown(place(line, 1, 1)) == "spec.yaml:1:1: error[unknown-key]: wrong\n    " +
-                                        std::string(120, 'a') + "...\n    ^\n");
+        "    ..." +
+            std::string(60, 'a') + "!" + std::string(59, 'b') +
+            "...\n"
+            "       " +
+            std::string(60, ' ') + "^\n");
+  CHECK(shown(place(line, 1, 1)) ==
+        "spec.yaml:1:1: error[unknown-key]: wrong\n    " + std::string(120, 'a') + "...\n    ^\n");
   CHECK(shown(place(line, 1, 602)) == "spec.yaml:1:602: error[unknown-key]: wrong\n    ..." +
                                           std::string(120, 'b') + "\n       " +
                                           std::string(120, ' ') + "^\n");
@@ -114,8 +116,8 @@ TEST_CASE("printable escapes what a terminal acts on") {
   CHECK(printable("a.b_c-d \\ \u00e9 \u4e2d") == "a.b_c-d \\ \u00e9 \u4e2d");
   CHECK(printable(std::string_view("\0\t\n\r\x1b\x7f", 6)) == "\\x00\\x09\\x0a\\x0d\\x1b\\x7f");
   CHECK(printable("\xc3(\xff") == "\\xc3(\\xff");
-  CHECK(printable("\u009b2J") == "\\xc2\\x9b2J");            // a control sequence in one character
-  CHECK(printable("a\u202eb") == "a\\xe2\\x80\\xaeb");       // right to left from here
+  CHECK(printable("\u009b2J") == "\\xc2\\x9b2J");       // a control sequence in one character
+  CHECK(printable("a\u202eb") == "a\\xe2\\x80\\xaeb");  // right to left from here
   CHECK(printable("a\u2066b\u200b") == "a\\xe2\\x81\\xa6b\\xe2\\x80\\x8b");
   CHECK(quoted("a\nb") == "'a\\x0ab'");
   std::string twice = printable("\x1b\xff");

@@ -67,8 +67,7 @@ TEST_CASE("gather gives any view in row-major order") {
     CAPTURE(tensor.name, to_string(tensor.shape), to_string(tensor.strides));
     REQUIRE(check_view(source.catalog, tensor, 0).ok());
     Collect sink;
-    const View view{0,            storage,        tensor.dtype,
-                    tensor.shape, tensor.strides, tensor.offset};
+    const View view{0, storage, tensor.dtype, tensor.shape, tensor.strides, tensor.offset};
     REQUIRE(gatherer.gather(*checkpoint.reader, view, sink).ok());
     CHECK((sink.text == source.elements(tensor)));
   }
@@ -182,7 +181,8 @@ TEST_CASE("tensors arrive with their values and digests") {
   CHECK(again.executed.tensor_digests[0].empty());
   quick.verify_output = true;
   CHECK(execute_all(source, checkpoint, folder / "verified.pt", torch_zip_format(), quick)
-            .executed.tensor_digests[0].empty());
+            .executed.tensor_digests[0]
+            .empty());
 }
 
 TEST_CASE("digests of inputs: what was read, or everything") {

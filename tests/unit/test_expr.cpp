@@ -61,8 +61,8 @@ TEST_CASE("loads are listed once") {
   const ExprPtr a = load(0, 0, catalog.tensors[0]);
   const ExprPtr b = load(0, 1, catalog.tensors[1]);
   // There is no primitive with two arguments to make such a tree with.
-  const Expr both{Reshape{}, {b, a, reshape(b, {6}), load(0, 1, catalog.tensors[1])},
-                  DType::float16, {24}};
+  const Expr both{
+      Reshape{}, {b, a, reshape(b, {6}), load(0, 1, catalog.tensors[1])}, DType::float16, {24}};
   const std::vector<Load> loads = loads_of(both);
   REQUIRE(loads.size() == 2);
   CHECK(loads[0].tensor == 1);

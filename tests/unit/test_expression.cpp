@@ -150,8 +150,9 @@ TEST_CASE("expression: values") {
       {"depths[2] // 2", "3"},
       {"depths[depths[0] + 1]", "3"},
       {"deep[0][1]", "2"},
-      {"deep[1][part == part]", "evaluation at '[part == part]': the key '1' is not there in it | "
-                                "did you mean 'k'?"},
+      {"deep[1][part == part]",
+       "evaluation at '[part == part]': the key '1' is not there in it | "
+       "did you mean 'k'?"},
       {"sizes[part]", "64"},
       {"sizes[7]", "77"},
       {"sizes[\\1]", "70"},
@@ -256,10 +257,12 @@ TEST_CASE("expression: what cannot be read") {
        "bad-expression at 'get(sizes, 1)': get takes three values | get(map, key, default)"},
       {"get(sizes, 1, 2, 3)",
        "bad-expression at 'get': get takes three values | get(map, key, default)"},
-      {"\\x", "bad-template at '\\x': a backslash without the number of a capture | captures are "
-              "\\0 to \\9"},
-      {"\\5", "bad-template at '\\5': \\5, but the pattern has 4 captures | parentheses in the "
-              "pattern capture: (\\d+)"},
+      {"\\x",
+       "bad-template at '\\x': a backslash without the number of a capture | captures are "
+       "\\0 to \\9"},
+      {"\\5",
+       "bad-template at '\\5': \\5, but the pattern has 4 captures | parentheses in the "
+       "pattern capture: (\\d+)"},
       {"head + 1",
        "unknown-name at 'head': no capture or variable is named 'head' | did you mean 'heads'?"},
       {"width",

@@ -84,8 +84,7 @@ TEST_CASE("a file that shrinks is an error") {
   const Status status = file->unchanged();
   REQUIRE_FALSE(status.ok());
   CHECK(status.error().code == Code::file_changed);
-  CHECK(status.error().message ==
-        "the file changed during the run: it had 10 bytes and has 5");
+  CHECK(status.error().message == "the file changed during the run: it had 10 bytes and has 5");
 }
 
 TEST_CASE("changes of a file are noticed") {
@@ -166,7 +165,9 @@ TEST_CASE("files of other kinds are named") {
   CHECK(complaint("\x1f\x8b\x08\0"sv).message == no + "a gzip archive");
   CHECK(complaint("7z\xbc\xaf\x27\x1c\0\4"sv).message == no + "a 7z archive");
   CHECK(complaint(std::string(257, 'a') + "ustar").message == no + "a tar archive");
-  CHECK(complaint("\x7f" "ELF\2\1\1").message == no + "an ELF program or library");
+  CHECK(complaint("\x7f"
+                  "ELF\2\1\1")
+            .message == no + "an ELF program or library");
   CHECK(complaint("\x89HDF\r\n\x1a\n"sv).message == no + "an HDF5 file");
   CHECK(complaint("GGUF\3\0\0\0"sv).message == no + "a GGUF file");
   CHECK(complaint("\x93NUMPY\1\0"sv).message == no + "a NumPy array");

@@ -119,7 +119,7 @@ TEST_CASE("json: broken text") {
   CHECK(error_of("[1, ]") ==
         "at offset 4: not JSON: unexpected ']'; expected '[', '{', or a literal");
   CHECK(error_of("{\"a\" 1}").starts_with("at offset 5: not JSON: unexpected number literal"));
-  CHECK(error_of("[1") .find("unexpected end of input") != std::string::npos);
+  CHECK(error_of("[1").find("unexpected end of input") != std::string::npos);
   CHECK(error_of("[01]").starts_with("at offset 2: not JSON: "));
   CHECK(error_of("[NaN]").starts_with("at offset 1: not JSON: invalid literal"));
   CHECK(error_of("// c\n1").starts_with("at offset 0: not JSON: invalid literal"));

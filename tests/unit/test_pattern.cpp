@@ -108,7 +108,7 @@ TEST_CASE("pattern: errors point into the pattern and name the way without") {
   CHECK(error_of("*a").starts_with("s.yaml:1:8: "));
   CHECK(error_of("(?P<n>a)(?P<n>b)").find("'n'") != std::string::npos);
   // RE2 quotes Latin-1 as UTF-8; the caret and the text are those of the file.
-  CHECK(error_of("\u00e9[\u00e9") .find("'[\u00e9'") != std::string::npos);
+  CHECK(error_of("\u00e9[\u00e9").find("'[\u00e9'") != std::string::npos);
 }
 
 std::size_t one_by_one(const std::vector<Pattern>& patterns, std::string_view name,
@@ -139,12 +139,24 @@ TEST_CASE("pattern set: equal answers with any memory") {
   for (int i = 0; i < 400; ++i) {
     std::string n = std::to_string(random() % 60), m = std::to_string(random() % 9);
     switch (random() % 6) {
-      case 0: patterns.push_back(pattern("^layers\\." + n + "\\.")); break;
-      case 1: patterns.push_back(pattern("\\.m" + n + ".*" + m + "$")); break;
-      case 2: patterns.push_back(pattern("(\\d+)\\.m" + n + "\\.(?P<x>[0-9]*" + m + ")?q")); break;
-      case 3: patterns.push_back(pattern(m + ".*" + n + ".*q.*" + m)); break;
-      case 4: patterns.push_back(pattern("\\b" + n + "\\b.*\\bq" + m)); break;
-      default: patterns.push_back(Pattern::literal("layers." + n + ".m" + m + ".q1")); break;
+      case 0:
+        patterns.push_back(pattern("^layers\\." + n + "\\."));
+        break;
+      case 1:
+        patterns.push_back(pattern("\\.m" + n + ".*" + m + "$"));
+        break;
+      case 2:
+        patterns.push_back(pattern("(\\d+)\\.m" + n + "\\.(?P<x>[0-9]*" + m + ")?q"));
+        break;
+      case 3:
+        patterns.push_back(pattern(m + ".*" + n + ".*q.*" + m));
+        break;
+      case 4:
+        patterns.push_back(pattern("\\b" + n + "\\b.*\\bq" + m));
+        break;
+      default:
+        patterns.push_back(Pattern::literal("layers." + n + ".m" + m + ".q1"));
+        break;
     }
   }
   PatternSet roomy(patterns), tight(patterns, 300'000), tiny(patterns, 20'000), none(patterns, 1);

@@ -65,7 +65,7 @@ TEST_CASE("an existing output is replaced with force only, and keeps its permiss
   options.force = true;
   CHECK(world.code(path, options) == kDone);
   CHECK(read_file(path).size() == world.schedule.layout.size);
-  struct stat status {};
+  struct stat status{};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0640);
   CHECK(world.outputs.names() == Names{"out.pt"});

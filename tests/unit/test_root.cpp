@@ -249,8 +249,8 @@ TEST_CASE("a key with a dot is not two keys") {
   const Diagnostic diagnostic = file.fail({"a.b"});
   CHECK(diagnostic.code == Code::root_ambiguous);
   CHECK(diagnostic.message == "2 containers have the dotted path 'a.b'");
-  CHECK(notes(diagnostic) == Roots{"one directly in 'a' holds 1 tensor",
-                                   "one directly at the top holds 1 tensor"});
+  CHECK(notes(diagnostic) ==
+        Roots{"one directly in 'a' holds 1 tensor", "one directly at the top holds 1 tensor"});
 }
 
 TEST_CASE("two tensors with one dotted name") {

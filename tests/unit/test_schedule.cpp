@@ -65,6 +65,8 @@ TEST_CASE("safetensors: ties") {
   REQUIRE(first.schedule);
   CHECK(first.schedule->storages.size() == 2);
   CHECK(first.schedule->left_out == Texts{"b", "c"});
+  CHECK(first.schedule->remarks ==
+        Texts{"2 tied names are left out after the first: safetensors holds no ties"});
 
   program.output.ties = TiesMode::error;
   const auto refused = schedule_all(source.catalog, safetensors_format(), program);
@@ -268,8 +270,12 @@ TEST_CASE("a schedule prints its storages and tensors") {
         "schedule safetensors: " + std::to_string(made.schedule->layout.size) +
             " bytes, 32 read, " + std::to_string(made.schedule->peak_bytes) +
             " of memory\n"
-            "storage 0 at " + header + ": 16 bytes float32, copy input 0 'data/0' from 0\n"
-            "storage 1 at " + next + ": 16 bytes float32, gather input 0 'data/0' [2, 2] strides "
+            "storage 0 at " +
+            header +
+            ": 16 bytes float32, copy input 0 'data/0' from 0\n"
+            "storage 1 at " +
+            next +
+            ": 16 bytes float32, gather input 0 'data/0' [2, 2] strides "
             "[1, 2] from element 0\n"
             "tensor 'a': float32 [2, 2] in storage 0\n"
             "tensor 't': float32 [2, 2] in storage 1\n"
@@ -283,7 +289,7 @@ TEST_CASE("the way of a gather bounds its memory") {
   };
   CHECK(way({100, 100}, {100, 1}) == GatherWay::stream);
   CHECK(way({100, 100}, {1, 100}) == GatherWay::extent);
-  CHECK(way({10000, 10000}, {1, 10000}) == GatherWay::extent);       // the tensor's own size
+  CHECK(way({10000, 10000}, {1, 10000}) == GatherWay::extent);  // the tensor's own size
   CHECK(way({10000, 10000}, {20000, 2}) == GatherWay::rows);
   CHECK(way({10000, 10000}, {2, 20000}) == GatherWay::scatter);
   CHECK(way({1ll << 30, 10}, {0, 3}) == GatherWay::extent);

@@ -7,8 +7,8 @@ namespace {
 struct World {
   explicit World(std::string_view name = "layers.3.blocks.05.attn") {
     Diagnostics diagnostics;
-    pattern = Pattern::compile(R"(^layers\.(\d+)\.blocks\.(?P<block>\d+)(\.nothing)?)", {},
-                               diagnostics);
+    pattern =
+        Pattern::compile(R"(^layers\.(\d+)\.blocks\.(?P<block>\d+)(\.nothing)?)", {}, diagnostics);
     found = *pattern->find(name);
     variables["depths"].value = Value{List{Value{std::int64_t{0}}, Value{std::int64_t{2}},
                                            Value{std::int64_t{4}}, Value{std::int64_t{10}}}};

@@ -23,15 +23,15 @@ std::pair<int, int> within(const Location& where, std::string_view decoded, std:
 using Place = std::pair<int, int>;
 
 TEST_CASE("places inside a scalar are found behind quotes and escapes") {
-  CHECK(within(at("a: b(c", 1, 4), "b(c", 1, 2) == Place(5, 2));          // plain
-  CHECK(within(at("a: 'b(c'", 1, 4), "b(c", 1, 2) == Place(6, 2));        // single quotes
-  CHECK(within(at("a: 'b(c'", 1, 5), "b(c", 1, 2) == Place(6, 2));        // of its first byte
-  CHECK(within(at("a: 'i''s(c'", 1, 4), "i's(c", 3, 1) == Place(9, 1));   // a doubled quote before
-  CHECK(within(at("a: 'i''s(c'", 1, 4), "i's(c", 0, 5) == Place(5, 6));   // and inside
+  CHECK(within(at("a: b(c", 1, 4), "b(c", 1, 2) == Place(5, 2));         // plain
+  CHECK(within(at("a: 'b(c'", 1, 4), "b(c", 1, 2) == Place(6, 2));       // single quotes
+  CHECK(within(at("a: 'b(c'", 1, 5), "b(c", 1, 2) == Place(6, 2));       // of its first byte
+  CHECK(within(at("a: 'i''s(c'", 1, 4), "i's(c", 3, 1) == Place(9, 1));  // a doubled quote before
+  CHECK(within(at("a: 'i''s(c'", 1, 4), "i's(c", 0, 5) == Place(5, 6));  // and inside
   CHECK(within(at("a: \"\\\\d(c\"", 1, 4), "\\d(c", 2, 1) == Place(8, 1));
   CHECK(within(at("a: \"\\x41\\u00e9(\"", 1, 4), "A\u00e9(", 3, 1) == Place(15, 1));
   CHECK(within(at("a: '\u00e9(c'", 1, 4), "\u00e9(c", 2, 1) == Place(7, 1));
-  CHECK(within(at("a: 'bc'", 1, 4), "bc", 2, 1) == Place(7, 1));          // the end
+  CHECK(within(at("a: 'bc'", 1, 4), "bc", 2, 1) == Place(7, 1));  // the end
   CHECK(within(at("x\na: 'bc'", 2, 4), "bc", 1, 1) == Place(6, 1));
 }
 

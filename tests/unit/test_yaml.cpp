@@ -108,7 +108,9 @@ TEST_CASE("yaml: scalars know their places") {
 }
 
 TEST_CASE("yaml: a byte order mark is accepted and not counted") {
-  Parsed parsed = parse("\xEF\xBB\xBF" "a: b\n");
+  Parsed parsed = parse(
+      "\xEF\xBB\xBF"
+      "a: b\n");
   CHECK(parsed.errors().empty());
   REQUIRE(parsed.root);
   CHECK(place(parsed.root->entries[0].value) == Place{1, 4, 1});

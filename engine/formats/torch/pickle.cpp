@@ -145,8 +145,8 @@ class PickleMachine {
     if (!charge(sizeof(Node))) return false;
     if (graph_.nodes_.size() >= kNoNode) return fail_limit("too many values", kNoNode);
     id = static_cast<NodeId>(graph_.nodes_.size());
-    graph_.nodes_.push_back({kind, depth, static_cast<std::uint32_t>(length),
-                             static_cast<std::uint32_t>(at_), value});
+    graph_.nodes_.push_back(
+        {kind, depth, static_cast<std::uint32_t>(length), static_cast<std::uint32_t>(at_), value});
     return true;
   }
   bool push(NodeId id) {
@@ -452,8 +452,7 @@ bool PickleMachine::step() {
     case Opcode::append:
       return need(2) && append_to(stack_[stack_.size() - 2], stack_.size() - 1);
     case Opcode::appends:
-      return pop_mark(begin) &&
-             (begin > fence() || fail("APPENDS has nothing to append to")) &&
+      return pop_mark(begin) && (begin > fence() || fail("APPENDS has nothing to append to")) &&
              append_to(stack_[begin - 1], begin);
     case Opcode::setitem:
       return need(3) && set_items(stack_[stack_.size() - 3], stack_.size() - 2);

@@ -27,7 +27,7 @@ enum class NodeKind : std::uint8_t {
   integer,      // fits 64 bits
   big_integer,  // does not; text() is its little-endian two's complement, as short as can be
   real,
-  text,         // UTF-8 in which surrogates may stand; strings of Python 2 are any bytes
+  text,  // UTF-8 in which surrogates may stand; strings of Python 2 are any bytes
   bytes,
   bytearray,
   tuple,
@@ -49,12 +49,12 @@ enum class ObjectMaker : std::uint8_t { reduce, newobj, newobj_ex, instance };
 
 struct ObjectNode {
   ObjectMaker maker = ObjectMaker::reduce;
-  NodeId callable = kNoNode;  // a global, or another object
-  NodeId arguments = kNoNode;           // a tuple
-  NodeId keyword_arguments = kNoNode;   // a dict; of NEWOBJ_EX
-  NodeId state = kNoNode;               // of BUILD
-  std::vector<NodeId> list_items;       // of APPEND, APPENDS and ADDITEMS
-  NodePairs dict_items;                 // of SETITEM and SETITEMS, as written: keys may repeat
+  NodeId callable = kNoNode;           // a global, or another object
+  NodeId arguments = kNoNode;          // a tuple
+  NodeId keyword_arguments = kNoNode;  // a dict; of NEWOBJ_EX
+  NodeId state = kNoNode;              // of BUILD
+  std::vector<NodeId> list_items;      // of APPEND, APPENDS and ADDITEMS
+  NodePairs dict_items;                // of SETITEM and SETITEMS, as written: keys may repeat
 };
 
 class PickleGraph {
@@ -98,7 +98,7 @@ class PickleGraph {
     std::uint32_t depth = 0;   // of the values below
     std::uint32_t length = 0;  // of a text in bytes, of a tuple in items
     std::uint32_t offset = 0;
-    std::uint64_t value = 0;   // a number's bits, or where the rest is
+    std::uint64_t value = 0;  // a number's bits, or where the rest is
   };
   // In the value of a text: it is in decoded_, not in the stream.
   static constexpr std::uint64_t kDecoded = 1ull << 63;
@@ -106,11 +106,11 @@ class PickleGraph {
   std::string stream_;
   std::deque<std::string> decoded_;  // texts that do not stand in the stream as they are
   std::vector<Node> nodes_;
-  std::vector<NodeId> tuples_;       // the items of all tuples, one after the other
+  std::vector<NodeId> tuples_;              // the items of all tuples, one after the other
   std::vector<std::vector<NodeId>> lists_;  // of lists and sets
   std::vector<NodePairs> dicts_;
   std::vector<ObjectNode> objects_;
-  NodePairs globals_;                       // texts: module and name
+  NodePairs globals_;  // texts: module and name
   std::vector<NodeId> persistents_;
   NodeId root_ = kNoNode;
 };

@@ -7,6 +7,7 @@
 namespace regraft {
 
 // X(identifier, byte, name)
+// clang-format off
 #define REGRAFT_PICKLE_OPCODES(X)                                                                 \
   X(mark, '(', "MARK") X(stop, '.', "STOP") X(pop, '0', "POP") X(pop_mark, '1', "POP_MARK")       \
   X(dup, '2', "DUP") X(float_text, 'F', "FLOAT") X(int_text, 'I', "INT")                          \
@@ -32,6 +33,7 @@ namespace regraft {
   X(stack_global, 0x93, "STACK_GLOBAL") X(memoize, 0x94, "MEMOIZE") X(frame, 0x95, "FRAME")       \
   X(bytearray8, 0x96, "BYTEARRAY8") X(next_buffer, 0x97, "NEXT_BUFFER")                           \
   X(readonly_buffer, 0x98, "READONLY_BUFFER")
+// clang-format on
 
 enum class Opcode : std::uint8_t {
 #define X(id, byte, name) id = byte,

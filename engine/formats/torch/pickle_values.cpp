@@ -98,7 +98,6 @@ std::string text_summary(std::string_view type, std::string_view text) {
   return std::string(type) + " of " + std::to_string(text.size()) + " bytes";
 }
 
-
 std::string latin1(std::string_view utf8) {
   std::string bytes;
   for (std::size_t i = 0; i < utf8.size();) {

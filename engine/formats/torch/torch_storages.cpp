@@ -79,8 +79,7 @@ Result<TorchStorages> TorchStorages::read(const PickleGraph& graph, const Pickle
     TorchStorage storage;
     storage.type = known;
     storage.numel = static_cast<std::uint64_t>(graph.integer(parts[4]));
-    auto [found, is_new] =
-        by_key.emplace(key, static_cast<std::uint32_t>(result.storages_.size()));
+    auto [found, is_new] = by_key.emplace(key, static_cast<std::uint32_t>(result.storages_.size()));
     result.persistents_.push_back(node);
     result.uses_.push_back({found->second, known});
     if (!is_new) {

@@ -96,9 +96,8 @@ Result<RebuiltTensor> TensorReader::strided(Rebuild rebuild, NodeId call_node) c
   std::size_t required = rebuild == Rebuild::tensor ? 4 : rebuild == Rebuild::tensor_v2 ? 6 : 7;
   std::size_t most = rebuild == Rebuild::tensor ? 4 : required + 1;
   if (arguments.size() < required || arguments.size() > most)
-    return wrong(call_node,
-                 "a tensor is made of " + std::to_string(arguments.size()) + " arguments, not " +
-                     std::to_string(required));
+    return wrong(call_node, "a tensor is made of " + std::to_string(arguments.size()) +
+                                " arguments, not " + std::to_string(required));
   if (graph_.kind(arguments[0]) != NodeKind::persistent)
     return wrong(call_node, "a tensor has no storage");
   std::optional<std::int64_t> offset = integer(arguments[1]);
@@ -171,9 +170,8 @@ Result<RebuiltTensor> TensorReader::parameter(Rebuild rebuild, NodeId call_node,
   Arguments arguments = graph_.items(call_node);
   std::size_t required = rebuild == Rebuild::parameter ? 3 : 4;
   if (arguments.size() != required)
-    return wrong(call_node,
-                 "a parameter is made of " + std::to_string(arguments.size()) +
-                     " arguments, not " + std::to_string(required));
+    return wrong(call_node, "a parameter is made of " + std::to_string(arguments.size()) +
+                                " arguments, not " + std::to_string(required));
   if (!is_tensor(arguments[0]))
     return wrong(call_node, "a parameter is made of what is not a tensor");
   if (graph_.kind(arguments[1]) != NodeKind::boolean)
@@ -195,9 +193,8 @@ Result<RebuiltTensor> TensorReader::parameter(Rebuild rebuild, NodeId call_node,
 Result<RebuiltTensor> TensorReader::from_type(NodeId call_node, int nesting) const {
   Arguments arguments = graph_.items(call_node);
   if (arguments.size() != 4)
-    return wrong(call_node,
-                 "a tensor of a subclass is made of " + std::to_string(arguments.size()) +
-                     " arguments, not 4");
+    return wrong(call_node, "a tensor of a subclass is made of " +
+                                std::to_string(arguments.size()) + " arguments, not 4");
   Rebuild rebuild = rebuild_of(arguments[0]);
   if (graph_.kind(arguments[1]) != NodeKind::global || graph_.kind(arguments[2]) != NodeKind::tuple)
     return wrong(call_node,
@@ -205,8 +202,8 @@ Result<RebuiltTensor> TensorReader::from_type(NodeId call_node, int nesting) con
   std::string type = global_name(graph_, arguments[1]);
   if (rebuild == Rebuild::none) {
     RebuiltTensor rebuilt;
-    rebuilt.tensor.unsupported = "a tensor of class " + type + ", made by " +
-                                 summary(graph_, arguments[0]);
+    rebuilt.tensor.unsupported =
+        "a tensor of class " + type + ", made by " + summary(graph_, arguments[0]);
     return rebuilt;
   }
   REGRAFT_TRY(RebuiltTensor rebuilt, call(rebuild, arguments[2], nesting + 1));
@@ -246,8 +243,8 @@ RebuiltTensor TensorReader::unsupported(Rebuild rebuild, NodeId call_node) const
     if (node == kNoNode || !is_tensor(node)) return;
     const ObjectNode& object = graph_.object(node);
     Rebuild inner = rebuild_of(object.callable);
-    bool plain = inner == Rebuild::tensor || inner == Rebuild::tensor_v2 ||
-                 inner == Rebuild::tensor_v3;
+    bool plain =
+        inner == Rebuild::tensor || inner == Rebuild::tensor_v2 || inner == Rebuild::tensor_v3;
     if (!plain) return;
     Result<RebuiltTensor> values = strided(inner, object.arguments);
     if (!values) return;

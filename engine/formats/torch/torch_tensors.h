@@ -31,8 +31,20 @@ class TensorReader {
 
  private:
   enum class Rebuild {
-    none, tensor, tensor_v2, tensor_v3, parameter, parameter_with_state, from_type,
-    quantized, sparse, nested, jagged, meta, wrapper, other_device
+    none,
+    tensor,
+    tensor_v2,
+    tensor_v3,
+    parameter,
+    parameter_with_state,
+    from_type,
+    quantized,
+    sparse,
+    nested,
+    jagged,
+    meta,
+    wrapper,
+    other_device
   };
   using Arguments = std::span<const NodeId>;
 

@@ -224,8 +224,8 @@ class Walk {
       if (metadata && as_mapping(graph_, value)) {
         REGRAFT_CHECK(read_module_metadata(value, container));
       } else {
-        REGRAFT_CHECK(add_extra(value, "attribute " + summary(graph_, key) + " of a dict: " +
-                                           summary(graph_, value)));
+        REGRAFT_CHECK(add_extra(
+            value, "attribute " + summary(graph_, key) + " of a dict: " + summary(graph_, value)));
       }
     }
     return Done{};

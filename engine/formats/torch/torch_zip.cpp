@@ -30,8 +30,8 @@ constexpr int kNewestVersion = 10;          // that torch 2.13 reads
 constexpr std::size_t kNamedInRemark = 10;
 
 constexpr std::array<std::string_view, 6> kSmallRecords = {
-    "version",   ".data/version", "byteorder", ".format_version", ".storage_alignment",
-    ".data/serialization_id"};
+    "version",         ".data/version",      "byteorder",
+    ".format_version", ".storage_alignment", ".data/serialization_id"};
 
 // Reverses the bytes of each number of `width`; `bytes` begins with the first byte of one. What is
 // left at the end and shorter than a number stays.
@@ -179,8 +179,7 @@ Result<std::vector<std::uint8_t>> swap_widths(const ZipReader& zip, const Catalo
     std::uint8_t width = info(tensor.dtype).swap_width;
     std::uint8_t& known = widths[tensor.storage];
     if (known != 0 && known != width)
-      return error(Code::tensor_corrupt,
-                   record_place(zip, *storages.all()[tensor.storage].entry),
+      return error(Code::tensor_corrupt, record_place(zip, *storages.all()[tensor.storage].entry),
                    "the file is big-endian, and " + quoted(tensor.name) +
                        " reads a storage with another width of numbers than others do",
                    "save the file again on the machine that it is from, with the tensors cloned");
@@ -238,8 +237,8 @@ class TorchZipFormat final : public Format {
 
   Result<Checkpoint> open(std::shared_ptr<InputFile> file, const Limits& limits) const override {
     REGRAFT_TRY(ZipReader opened, ZipReader::open(file, limits));
-    auto reader = std::make_shared<TorchZipReader>(file, std::move(opened),
-                                                   limits.pickle_value_bytes);
+    auto reader =
+        std::make_shared<TorchZipReader>(file, std::move(opened), limits.pickle_value_bytes);
     const ZipReader& zip = reader->zip();
     REGRAFT_CHECK(check_kind(zip));
     REGRAFT_CHECK(check_version(zip, limits));

@@ -10,8 +10,8 @@ bool is_utf8_with_surrogates(std::string_view text) {
     if (invalid == std::string_view::npos) return true;
     text.remove_prefix(invalid);
     auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    if (text.size() < 3 || byte(0) != 0xED || byte(1) < 0xA0 || byte(1) > 0xBF ||
-        byte(2) < 0x80 || byte(2) > 0xBF)
+    if (text.size() < 3 || byte(0) != 0xED || byte(1) < 0xA0 || byte(1) > 0xBF || byte(2) < 0x80 ||
+        byte(2) > 0xBF)
       return false;
     text.remove_prefix(3);
   }

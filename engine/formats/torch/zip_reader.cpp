@@ -335,8 +335,9 @@ Result<ZipEntry> ZipReader::read_central_header(std::uint64_t directory_offset,
   if (flags & kFlagEncrypted)
     return corrupt(at, entry.name, "the entry is encrypted", "decrypt the archive first");
   if (flags & ~(kFlagLevels | kFlagDescriptor | kFlagUtf8))
-    return corrupt(at, entry.name, "the entry uses a feature of zip that is not supported (flags " +
-                                       std::to_string(flags) + ")",
+    return corrupt(at, entry.name,
+                   "the entry uses a feature of zip that is not supported (flags " +
+                       std::to_string(flags) + ")",
                    std::string(kRepack));
   if (method != kStored && method != kDeflated)
     return corrupt(at, entry.name,
@@ -391,8 +392,8 @@ Status ZipReader::check_name(std::string_view name, std::uint64_t offset) const 
 Status ZipReader::index_names(std::uint64_t directory_offset) {
   by_name_.reserve(entries_.size());
   auto offset_of = [&](const ZipEntry& entry) {
-    return directory_offset +
-           static_cast<std::uint64_t>(entry.name.data() - directory_->data()) - kCentralSize;
+    return directory_offset + static_cast<std::uint64_t>(entry.name.data() - directory_->data()) -
+           kCentralSize;
   };
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const ZipEntry& entry = entries_[i];
@@ -410,10 +411,10 @@ Status ZipReader::index_names(std::uint64_t directory_offset) {
     std::string_view root = entry.name.substr(0, slash);
     if (i == 0) root_ = root;
     if (root != root_)
-      return corrupt(offset_of(entry), entry.name,
-                     "the archive has two folders at the top, " + quoted(root_) + " and " +
-                         quoted(root),
-                     "a PyTorch file has all entries in one folder");
+      return corrupt(
+          offset_of(entry), entry.name,
+          "the archive has two folders at the top, " + quoted(root_) + " and " + quoted(root),
+          "a PyTorch file has all entries in one folder");
   }
   return Done{};
 }
@@ -449,9 +450,9 @@ Status ZipReader::check_local_headers(const Directory& directory) {
       return corrupt(at, entry.name, "the entry overlaps the next one");
     REGRAFT_TRY(std::string_view header, window.view(at, header_size));
     auto differs = [&](const char* what) {
-      return corrupt(at, entry.name,
-                     std::string("the local header and the central directory disagree on the ") +
-                         what);
+      return corrupt(
+          at, entry.name,
+          std::string("the local header and the central directory disagree on the ") + what);
     };
     if (header.substr(kLocalSize, name_size) != entry.name) return differs("name");
     if (load_le<std::uint16_t>(header, 6) != flags) return differs("flags");

@@ -19,10 +19,10 @@
 namespace regraft {
 
 struct ZipEntry {
-  std::string_view name;               // of ZipReader's copy of the central directory
-  std::uint64_t header_offset = 0;     // of the local header
-  std::uint64_t data_offset = 0;       // of the first stored or compressed byte
-  std::uint64_t compressed_size = 0;   // equal to `size` unless deflated
+  std::string_view name;              // of ZipReader's copy of the central directory
+  std::uint64_t header_offset = 0;    // of the local header
+  std::uint64_t data_offset = 0;      // of the first stored or compressed byte
+  std::uint64_t compressed_size = 0;  // equal to `size` unless deflated
   std::uint64_t size = 0;
   bool deflated = false;
   std::optional<std::uint32_t> crc32;  // empty: not stated (0 for an entry that is not empty)
@@ -69,7 +69,7 @@ class ZipReader {
   std::shared_ptr<const InputFile> file_;
   std::unique_ptr<std::string> directory_;  // on the heap, so that names survive a move
   std::vector<ZipEntry> entries_;
-  std::vector<std::uint16_t> flags_;        // of each entry, until the local headers are checked
+  std::vector<std::uint16_t> flags_;  // of each entry, until the local headers are checked
   std::string_view root_;
   std::unordered_map<std::string_view, std::size_t, CaseFoldHash, CaseFoldEqual> by_name_;
 };

@@ -15,7 +15,8 @@ Settled keep(const Situation& situation) {
   Settled settled;
   settled.decision = situation.target_values ? Decision::kept : Decision::omitted;
   settled.expr = situation.target_values;
-  settled.detail = situation.target_values ? "target's own values" : "left out: the target has no values";
+  settled.detail =
+      situation.target_values ? "target's own values" : "left out: the target has no values";
   return settled;
 }
 
@@ -27,7 +28,9 @@ Settled omit(const Situation&) {
 }
 
 const SimpleAction kError("error", "It is an error.", fail);
-const SimpleAction kKeep("keep", "The target's own values; a target without values leaves the name out and says so.", keep);
+const SimpleAction kKeep(
+    "keep", "The target's own values; a target without values leaves the name out and says so.",
+    keep);
 const SimpleAction kOmit("omit", "The name is left out of the output.", omit);
 
 }  // namespace

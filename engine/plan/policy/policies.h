@@ -1,5 +1,5 @@
-// The policies, each in a file of its own name. A new word after `do` is a class in its policy's file
-// and one entry in that file's list.
+// The policies, each in a file of its own name. A new word after `do` is a class in its policy's
+// file and one entry in that file's list.
 #pragma once
 
 #include <span>

@@ -41,7 +41,8 @@ class Skipping final : public BoundAction {
 
 constexpr std::array<std::string_view, 1> kOrWords = {"omit"};
 constexpr std::array<Param, 1> kSkipParams = {
-    {{"or", ParamType::word, false, "`omit`: a target without values leaves the name out.", kOrWords}}};
+    {{"or", ParamType::word, false, "`omit`: a target without values leaves the name out.",
+      kOrWords}}};
 
 class Skip final : public Action {
  public:
@@ -54,7 +55,8 @@ class Skip final : public Action {
                                           Diagnostics& diagnostics) const override {
     const yaml::Node* word = parameters ? parameters->find("or") : nullptr;
     if (word && (!word->is_scalar() || word->text != "omit"))
-      diagnostics.add(error(Code::wrong_type, word->where, "`or` is `omit`, not " + yaml::describe(*word)));
+      diagnostics.add(
+          error(Code::wrong_type, word->where, "`or` is `omit`, not " + yaml::describe(*word)));
     return std::make_unique<Skipping>(word != nullptr);
   }
 };

@@ -27,7 +27,8 @@ Settled keep(const Situation& situation) {
 
 const SimpleAction kError("error", "It is an error.", fail);
 const SimpleAction kDrop("drop", "The result is dropped.", drop);
-const SimpleAction kKeep("keep", "The result is written all the same, behind the target's names.", keep);
+const SimpleAction kKeep("keep", "The result is written all the same, behind the target's names.",
+                         keep);
 
 }  // namespace
 
