@@ -85,6 +85,8 @@ std::string printable(std::string_view bytes);
 // The same in single quotes. The overloads are there because std::quoted, found through a
 // std::string argument where <iomanip> is included, would otherwise be the better match.
 std::string quoted(std::string_view bytes);
+// As a word of a shell: in single quotes where it needs them. For hints that are commands.
+std::string shell_quoted(std::string_view word);
 inline std::string quoted(const std::string& bytes) { return quoted(std::string_view(bytes)); }
 inline std::string quoted(std::string& bytes) { return quoted(std::string_view(bytes)); }
 inline std::string quoted(const char* bytes) { return quoted(std::string_view(bytes)); }

@@ -28,16 +28,18 @@ Diagnostics check_one(const std::string& path) {
 
 int check(const std::vector<std::string>& specs, bool json, ColorMode color) {
   Diagnostics diagnostics;
+  bool out = true;
   for (const std::string& path : specs) {
     const Diagnostics found = check_one(path);
     for (const Diagnostic& one : found.items()) diagnostics.add(one);
-    if (!json && found.items().empty()) print_out(path + ": ok\n");
+    if (!json && found.items().empty()) out &= print_out(path + ": ok\n");
   }
   if (json)
-    print_out(to_json(diagnostics_report(diagnostics)));
+    out &= print_out(to_json(diagnostics_report(diagnostics)));
   else
     print_diagnostics(diagnostics, color);
-  return diagnostics.exit_status();
+  const int status = diagnostics.exit_status();
+  return status == 0 && !out ? info(Code::file_write).exit_status : status;
 }
 
 }  // namespace regraft::cli

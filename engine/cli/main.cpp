@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <map>
+#include <sstream>
 
 #include "base/version.h"
 #include "cli/check.h"
@@ -201,7 +202,10 @@ int parse_and_run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
-    return app.exit(success);  // --help, --version
+    // --help, --version
+    std::ostringstream text;
+    app.exit(success, text, text);
+    return print_out(text.str()) ? 0 : info(Code::file_write).exit_status;
   } catch (const CLI::ParseError& problem) {
     print_err(std::string("error[usage]: ") + problem.what() + "\n  hint: regraft --help\n");
     return info(Code::usage).exit_status;

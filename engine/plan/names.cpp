@@ -163,7 +163,8 @@ class Flow {
       fail(error(
           Code::keeps_nothing, rule.where,
           "`" + std::string(rule.verb->name()) + "` matches no name, so nothing would be left",
-          "`regraft inspect --keys` lists the names of a checkpoint"));
+          "`regraft inspect --keys " + shell_quoted(inputs_.sources.front()->path) +
+              "` lists the names"));
     } else if (rule.count && !rule.count->holds(matches)) {
       diagnostics_.add(error(Code::count_unmet, rule.where,
                              "the rule matches " + std::to_string(matches) +

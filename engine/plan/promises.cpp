@@ -82,11 +82,12 @@ void check_require(const Program& program, const Inputs& inputs, Diagnostics& di
       return entry.pattern.found_in(tensor.name);
     });
     if (!there)
-      diagnostics.add(error(
-          Code::require_unmet, entry.where,
-          "no tensor of " + quoted(inputs.sources.front()->path) + " matches " +
-              quoted(entry.pattern.text()) + ", which this spec requires",
-          "the spec is for another checkpoint; `regraft inspect --keys` lists this one's names"));
+      diagnostics.add(error(Code::require_unmet, entry.where,
+                            "no tensor of " + quoted(inputs.sources.front()->path) + " matches " +
+                                quoted(entry.pattern.text()) + ", which this spec requires",
+                            "the spec is for another checkpoint; `regraft inspect --keys " +
+                                shell_quoted(inputs.sources.front()->path) +
+                                "` lists this one's names"));
   }
 }
 

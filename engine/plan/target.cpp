@@ -86,9 +86,9 @@ class Matcher {
       const Tensor& tensor = tensor_of(load, inputs_);
       if (tensor.unsupported.empty()) continue;
       planned.detail = "it is " + tensor.unsupported;
-      violations_.add(
-          Code::cannot_carry, {}, planned.name, planned.detail,
-          "leave it out with a rule, for instance `- drop: {exact: " + quoted(tensor.name) + "}`");
+      violations_.add(Code::cannot_carry, {}, planned.name, planned.detail,
+                      "leave it out with a rule, for instance `- drop: {exact: " +
+                          yaml::quoted_scalar(tensor.name) + "}`");
       return;
     }
     planned.decision = moves_only(*expr) ? Decision::loaded : Decision::transformed;

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "schedule/gather_way.h"
 #include "schedule/storages.h"
+#include "text/yaml.h"
 
 namespace regraft {
 namespace {
@@ -14,15 +15,8 @@ constexpr std::size_t kListed = 5;  // names in a message
 // Small files may grow by more: a few tensors written twice are no attack.
 constexpr std::uint64_t kGrowthSlack = 64ull << 20;
 
-// As a scalar of YAML in single quotes, so that a hint can be pasted.
-std::string yaml_quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? "''" : std::string(1, c);
-  return out + "'";
-}
-
 std::string drop_rule(const std::string& name) {
-  return "drop it with a rule: `- drop: {exact: " + yaml_quoted(name) + "}`";
+  return "drop it with a rule: `- drop: {exact: " + yaml::quoted_scalar(name) + "}`";
 }
 
 // "'a', 'b' and 7 more"
@@ -163,7 +157,8 @@ class Scheduler {
   // How to be rid of a tensor: rules see results, policies see the target's own.
   static std::string remedy(const PlannedTensor& planned) {
     const std::string omit =
-        "`policy: {missing: [{match: {exact: " + yaml_quoted(planned.name) + "}, do: omit}]}`";
+        "`policy: {missing: [{match: {exact: " + yaml::quoted_scalar(planned.name) +
+        "}, do: omit}]}`";
     if (planned.decision == Decision::kept) return "leave it out: " + omit;
     if (planned.decision == Decision::skipped) return drop_rule(planned.name) + " and " + omit;
     return drop_rule(planned.name);

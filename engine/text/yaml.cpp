@@ -765,6 +765,12 @@ std::optional<Node> parse(const SourceTextPtr& source_text, Diagnostics& diagnos
   return std::move(builder.root());
 }
 
+std::string quoted_scalar(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  return out + "'";
+}
+
 std::string write(const Node& node) {
   if (auto text = write_inline(node)) return *text + "\n";
   std::string out;

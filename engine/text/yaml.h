@@ -51,6 +51,9 @@ std::string describe(const Node& node);
 // Aliases, anchors, tags and `<<` are errors that say what to write instead.
 std::optional<Node> parse(const SourceTextPtr& source, Diagnostics& diagnostics);
 
+// A text as a scalar in single quotes, for hints that can be pasted.
+std::string quoted_scalar(std::string_view text);
+
 // Writes a tree as block YAML that parse() reads back to an equal tree: for `--write-spec`.
 // A scalar is quoted when it was, or when its plain form would be read otherwise. Ends with a
 // newline.
