@@ -41,7 +41,10 @@ std::string from_utf8_to_latin1(std::string_view text) {
 std::size_t find_part(std::string_view pattern, std::string_view part) {
   if (part.empty()) return pattern.npos;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern.substr(i).starts_with(part)) return i;
+    const std::string_view here = pattern.substr(i);
+    // RE2 blames `(?P` alone for `(?P=name)`, also where a good `(?P<name>` stands before it.
+    const bool good_group = part == "(?P" && here.starts_with("(?P<");
+    if (here.starts_with(part) && !good_group) return i;
     if (pattern[i] == '\\') ++i;
   }
   return pattern.npos;
