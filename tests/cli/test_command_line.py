@@ -605,6 +605,7 @@ def hinting_runs(folder):
     import torch
 
     write_spec(folder / "keeps nothing.yaml", "rules: [{keep: '^nothing'}]")
+    write_spec(folder / "drops nothing.yaml", "rules: [{drop: '^nothing'}]")
     write_spec(folder / "strict.yaml", "rules: [{drop: '^nothing'}]")
     write_spec(folder / "collides.yaml", "rules: [{rename: '^.*$', to: 'x'}]")
     write_spec(folder / "misspelt.yaml", "rules: [{drpo: x}]\npolicy: {missing: kep}")
@@ -612,7 +613,7 @@ def hinting_runs(folder):
     (folder / "it's a folder.pt").mkdir()
     write_pt(folder / "both.pt", {"a": {"w": torch.ones(1)}, "b": {"w": torch.ones(1)}})
     yield ["plan", "source.safetensors", "spec.yaml"]
-    yield ["plan", "source.safetensors", "keeps nothing.yaml"]
+    yield ["plan", "source.safetensors", "drops nothing.yaml"]
     yield ["plan", "keeps nothing.yaml", "source.safetensors"]
     yield ["plan", "strict.yaml", "source.safetensors", "--strict"]
     yield ["plan", "collides.yaml", "source.safetensors"]
