@@ -3,8 +3,8 @@
 #include <isa-l.h>
 #include <openssl/evp.h>
 #include <xxhash.h>
-// The library's own choice by CPU, at run time: the plain functions of a distribution's build use SSE2
-// and are four times slower.
+// The library's own choice by CPU, at run time: the plain functions of a distribution's build use
+// SSE2 and are four times slower.
 #if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
 #include <xxh_x86dispatch.h>
 #endif

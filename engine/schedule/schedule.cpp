@@ -214,7 +214,7 @@ class Scheduler {
                std::to_string(options_.max_growth) + " times the " + std::to_string(given) +
                " of the input files; the largest tensor is " + quoted(worst->tensor.name) + ", " +
                to_string(worst->tensor.shape),
-           remedy(plan_.tensors[worst->planned]));
+           remedy(plan_.tensors[worst->planned]) + ", or allow it with --max-growth");
   }
 
   // What stands beside the tensors. One kind of file holds a `_metadata` of modules, the other a

@@ -736,3 +736,16 @@ def test_diagnostics_have_one_form(folder):
     write_spec(folder / "spec.yaml", "rules: [{drpo: x}, {drop: '(x'}]\npolicy: {missing: kep}")
     result = run("plan", "spec.yaml", "source.safetensors", cwd=folder)
     assert len(diagnostics(result.err)) == 3 and result.err.endswith("\n")
+
+
+def test_a_small_file_does_not_fill_the_disk(folder):
+    import torch
+
+    # 80 MB of one repeated element; safetensors has no strides to say so.
+    write_pt(folder / "bomb.pt", {"w": torch.ones(1).expand(20_000_000)})
+    before = snapshot(folder)
+    assert_error(run("apply", "-e", "{keep: w}", "bomb.pt", "-o", "new.safetensors", cwd=folder), 3, "limit",
+                 "--max-growth")
+    assert snapshot(folder) == before
+    succeed("apply", "-e", "{keep: w}", "bomb.pt", "-o", "new.safetensors", "--max-growth", "0", cwd=folder)
+    assert (folder / "new.safetensors").stat().st_size > 80_000_000
