@@ -26,16 +26,23 @@ bool looks_like_checkpoint(const std::string& path) {
 std::string command_with(const MigrateOptions& options, const std::string& spec,
                          const std::string& source) {
   const Request& request = options.request;
-  std::string text = options.apply ? "regraft apply " : "regraft plan ";
-  text += shell_quoted(spec) + " " + shell_quoted(source);
-  if (request.target) text += " -t " + shell_quoted(*request.target);
-  if (!request.output.empty()) text += " -o " + shell_quoted(request.output);
+  std::string text = options.apply ? "regraft apply" : "regraft plan";
+  const auto word = [&](std::string_view one) { text.append(" ").append(one); };
+  const auto option = [&](std::string_view flag, std::string_view value) {
+    word(flag);
+    word(shell_quoted(value));
+  };
+  word(shell_quoted(spec));
+  word(shell_quoted(source));
+  if (options.spec.root) option("--root", *options.spec.root);
+  if (request.target) option("-t", *request.target);
+  if (!request.output.empty()) option("-o", request.output);
   for (const auto& [name, value] : request.set)
-    text += " --set " + shell_quoted(name + "=" + value);
+    option("--set", std::string(name).append("=").append(value));
   for (const auto& [name, value] : options.spec.policies)
-    text += " --" + name + " " + shell_quoted(value);
-  if (request.execute.force) text += " --force";
-  if (options.dry_run) text += " --dry-run";
+    option(std::string("--").append(name), value);
+  if (request.execute.force) word("--force");
+  if (options.dry_run) word("--dry-run");
   return text;
 }
 

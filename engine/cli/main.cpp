@@ -90,6 +90,10 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("NAME=VALUE");
+  app.add_option(
+         "--root", options.spec.root,
+         "The state dict inside the source, in place of the spec's source.root; '' is the top")
+      ->type_name("PATH");
   add_policy(app, "missing", options,
              "Policy for target tensors that nothing reaches: error, keep, omit");
   add_policy(app, "unexpected", options, "Policy for results the target lacks: error, drop, keep");

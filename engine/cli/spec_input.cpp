@@ -61,6 +61,13 @@ std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& dia
         rules.items.push_back(std::move(*rule));
     }
   }
+  if (tree->is_mapping() && input.root) {
+    yaml::Node& sources = member(*tree, "source", yaml::Node::Kind::mapping, source);
+    yaml::Node root = scalar(*input.root, source);
+    root.quoted = true;  // '' is a path: the top
+    if (sources.is_mapping())
+      member(sources, "root", yaml::Node::Kind::null, source) = std::move(root);
+  }
   if (tree->is_mapping())
     for (const auto& [name, text] : input.policies) {
       auto value = option("--" + name, text, diagnostics);

@@ -14,6 +14,7 @@ namespace regraft::cli {
 struct SpecInput {
   std::string path;                                           // empty with `rules`
   std::vector<std::string> rules;                             // -e, each one rule in YAML
+  std::optional<std::string> root;                            // in place of the spec's source.root
   std::vector<std::pair<std::string, std::string>> policies;  // name and YAML: `missing`, `keep`
 };
 

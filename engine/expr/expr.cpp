@@ -41,6 +41,7 @@ ExprPtr reshape(ExprPtr arg, Shape shape) {
 }
 
 std::vector<Load> loads_of(const Expr& expr) {
+  if (const auto* alone = std::get_if<Load>(&expr.op)) return {*alone};
   std::vector<Load> loads;
   std::unordered_set<std::uint64_t> known;  // two nodes may load one tensor
   std::unordered_set<const Expr*> seen;

@@ -74,6 +74,8 @@ class HeaderReader {
     catalog_.path = file_.path();
     catalog_.format = "safetensors";
     catalog_.file_bytes = file_.size();
+    catalog_.tensors.reserve(header.entries.size());
+    catalog_.storages.reserve(header.entries.size());
     for (const auto& [name, value] : header.entries) {
       if (name == kMetadata) {
         REGRAFT_CHECK(read_metadata(value));
@@ -139,15 +141,17 @@ class HeaderReader {
     }
     const std::uint64_t begin = offsets.items[0].unsigned_integer;
     const std::uint64_t end = offsets.items[1].unsigned_integer;
-    const std::string range = "[" + std::to_string(begin) + ", " + std::to_string(end) + "]";
+    const auto range = [&] {
+      return "[" + std::to_string(begin) + ", " + std::to_string(end) + "]";
+    };
     if (begin > end || end > data_bytes_) {
       return bad_tensor(offsets, name,
-                        "has data_offsets " + range + " outside of the " +
+                        "has data_offsets " + range() + " outside of the " +
                             std::to_string(data_bytes_) + " bytes of data");
     }
     if (end - begin != bytes) {
       return bad_tensor(offsets, name,
-                        "has " + std::to_string(end - begin) + " bytes at data_offsets " + range +
+                        "has " + std::to_string(end - begin) + " bytes at data_offsets " + range() +
                             ", but its dtype and shape make " + std::to_string(bytes));
     }
     Storage storage;

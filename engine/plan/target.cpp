@@ -50,6 +50,7 @@ class Matcher {
         diagnostics_(diagnostics) {}
 
   void without_target() {
+    plan_.tensors.reserve(results_.size());
     for (const Live& result : results_) {
       PlannedTensor planned = from_result(result.name, result);
       finish(planned, result.expr);

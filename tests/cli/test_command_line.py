@@ -749,3 +749,17 @@ def test_a_small_file_does_not_fill_the_disk(folder):
     assert snapshot(folder) == before
     succeed("apply", "-e", "{keep: w}", "bomb.pt", "-o", "new.safetensors", "--max-growth", "0", cwd=folder)
     assert (folder / "new.safetensors").stat().st_size > 80_000_000
+
+
+def test_the_root_on_the_command_line(folder):
+    import torch
+
+    write_pt(folder / "both.pt", {"model": {"w": torch.zeros(1)}, "ema": {"w": torch.ones(1)}})
+    assert_error(run("plan", "-e", "{keep: w}", "both.pt", cwd=folder), 2, "root-ambiguous", "model", "ema")
+    for root, names in (("ema", ["w"]), ("", ["model.w", "ema.w"])):
+        succeed("apply", "-e", "{keep: w}", "both.pt", "--root", root, "-o", "new.pt", "--force", "--write-spec",
+                "new.yaml", cwd=folder)
+        written = torch.load(folder / "new.pt", weights_only=True)
+        assert list(written) == names and written[names[-1]].item() == 1
+        succeed("apply", "new.yaml", "both.pt", "-o", "again.pt", "--force", cwd=folder)
+        assert (folder / "again.pt").read_bytes() == (folder / "new.pt").read_bytes()
