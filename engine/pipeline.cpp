@@ -91,7 +91,7 @@ std::unique_ptr<Run> run(const Request& request) {
     Result<const Format*> chosen = format_for_output(request.output);
     if (!chosen) return diagnostics.add(std::move(chosen).error()), std::move(result);
     format = *chosen;
-    if (request.until == Stage::execute)
+    if (request.until == Stage::execute || request.check_output)
       if (Status fit = check_output(request.output, pointers(run), request.execute.force); !fit)
         return diagnostics.add(std::move(fit).error()), std::move(result);
   }

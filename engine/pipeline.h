@@ -27,6 +27,7 @@ struct Request {
   std::optional<std::string> target;
   std::string output;            // "" without one
   Stage until = Stage::execute;  // the last stage that runs
+  bool check_output = false;     // also before Stage::execute: whether OUT could be written
   bool strict = false;           // unused rules are errors
   std::uint64_t max_growth = 4;  // of the output over the inputs (ScheduleOptions)
   Limits limits;

@@ -45,6 +45,7 @@ struct Tensor {
   bool parameter = false;   // saved as torch.nn.Parameter
   bool conj = false;        // conjugate bit
   bool neg = false;         // negative bit
+  bool meta = false;        // dtype and shape alone, no values (also `unsupported`)
   std::string unsupported;  // "a quantized tensor (qint8)"; empty for all others
 };
 

@@ -76,6 +76,12 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
     diagnostics.add(usage("there is no spec", "regraft " + command + " SPEC SOURCE"));
     return false;
   }
+  if (paths.size() > 1 && !options.spec.rules.empty()) {
+    diagnostics.add(usage(
+        "rules are given with -e, and " + quoted(paths[0]) + " stands where the source is",
+        "-e takes the place of a spec: give the source alone, or put the rule into the spec"));
+    return false;
+  }
   if (paths.size() > 1) {
     diagnostics.add(usage("there is one source, not " + std::to_string(paths.size()) + ": " +
                               quoted(paths[1]) + " is too many",
@@ -94,6 +100,7 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
 bool choose_stage(MigrateOptions& options, Diagnostics& diagnostics) {
   const bool writes = options.apply && !options.dry_run;
   options.request.until = writes ? Stage::execute : Stage::schedule;
+  options.request.check_output = options.apply;  // a dry run says what the run would say
   if (options.print == "spec") options.request.until = Stage::spec;
   if (options.print == "program") options.request.until = Stage::program;
   if (options.print == "schedule" && options.request.output.empty()) {

@@ -27,7 +27,8 @@ std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
   if (node.is_null() || yaml::as_bool(node)) {
     diagnostics.add(
         error(Code::bad_var, node.where,
-              "a variable is an integer, float, text, list or map, not " + yaml::describe(node)));
+              "a variable is an integer, float, text, list or map, not " + yaml::describe(node),
+              node.is_null() ? "an empty text is written as ''" : ""));
     return std::nullopt;
   }
   if (const auto number = yaml::as_int(node)) return Value{*number};

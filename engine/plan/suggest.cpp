@@ -74,8 +74,12 @@ class Suggester {
       else
         settled_.push_back(planned.name);
     }
-    for (const UnexpectedResult& result : plan.unexpected)
-      if (result.policy_word == "error" && plain(result.name)) unexpected_.push_back(&result);
+    for (const UnexpectedResult& result : plan.unexpected) {
+      if (result.policy_word != "error")
+        settled_.push_back(result.name);
+      else if (plain(result.name))
+        unexpected_.push_back(&result);
+    }
   }
 
   std::vector<Suggestion> run() {
@@ -110,12 +114,19 @@ class Suggester {
                     candidates.begin() + static_cast<std::ptrdiff_t>(first + kMostCandidates)};
     }
     std::optional<Suggestion> best;
+    bool ambiguous =
+        false;  // gamma and beta fit weight and bias both ways: a guess would swap them
     for (const std::string_view candidate : candidates) {
       std::optional<Suggestion> suggestion = difference(result.name, candidate);
       if (!suggestion) continue;
       suggestion->tensors = reach(*suggestion, nullptr);
-      if (suggestion->tensors > (best ? best->tensors : 0)) best = std::move(suggestion);
+      if (best && suggestion->tensors == best->tensors) ambiguous = true;
+      if (suggestion->tensors > (best ? best->tensors : 0)) {
+        best = std::move(suggestion);
+        ambiguous = false;
+      }
     }
+    if (ambiguous) return std::nullopt;
     return best;
   }
 

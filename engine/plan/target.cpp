@@ -10,14 +10,15 @@ namespace {
 class TiedNames {
  public:
   explicit TiedNames(const Catalog& target) : group_of_(target.tensors.size(), kNone) {
-    std::map<std::tuple<std::uint32_t, std::int64_t, DType, Shape, Shape>,
+    std::map<std::tuple<std::uint32_t, std::int64_t, DType, Shape, Shape, bool, bool>,
              std::vector<std::uint32_t>>
         views;
     for (std::uint32_t i = 0; i < target.tensors.size(); ++i) {
       const Tensor& tensor = target.tensors[i];
       if (!tensor.unsupported.empty()) continue;
-      views[{tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides}].push_back(
-          i);
+      views[{tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides, tensor.conj,
+             tensor.neg}]
+          .push_back(i);
     }
     for (auto& [view, members] : views) {
       if (members.size() < 2) continue;
@@ -81,17 +82,28 @@ class Matcher {
     return planned;
   }
 
-  // A result that fits: loaded, or transformed when a rule changed more than its name.
-  void finish(PlannedTensor& planned, const ExprPtr& expr) {
-    for (const Load& load : loads_of(*expr)) {
+  // False, and said, when a tensor that it loads is of a kind that nothing can be made of.
+  bool can_carry(PlannedTensor& planned, const Expr& expr) {
+    for (const Load& load : loads_of(expr)) {
       const Tensor& tensor = tensor_of(load, inputs_);
       if (tensor.unsupported.empty()) continue;
+      const std::string exact = "{exact: " + yaml::quoted_scalar(tensor.name) + "}";
+      planned.decision = Decision::error;
+      planned.expr = nullptr;
       planned.detail = "it is " + tensor.unsupported;
-      violations_.add(Code::cannot_carry, {}, planned.name, planned.detail,
-                      "leave it out with a rule, for instance `- drop: {exact: " +
-                          yaml::quoted_scalar(tensor.name) + "}`");
-      return;
+      violations_.add(
+          Code::cannot_carry, {}, planned.name, planned.detail,
+          load.input == inputs_.target_index()
+              ? "leave it out with a case of `missing`: `- {match: " + exact + ", do: omit}`"
+              : "leave it out with a rule, for instance `- drop: " + exact + "`");
+      return false;
     }
+    return true;
+  }
+
+  // A result that fits: loaded, or transformed when a rule changed more than its name.
+  void finish(PlannedTensor& planned, const ExprPtr& expr) {
+    if (!can_carry(planned, *expr)) return;
     planned.decision = moves_only(*expr) ? Decision::loaded : Decision::transformed;
     planned.expr = expr;
   }
@@ -118,6 +130,7 @@ class Matcher {
     }
     planned.decision = settled.decision;
     planned.expr = settled.expr;
+    if (planned.expr) can_carry(planned, *settled.expr);
     return false;
   }
 
@@ -171,7 +184,7 @@ class Matcher {
 
   void settle(const Tensor& target, const Live* result, PlannedTensor& planned) {
     Situation situation{target.name, &target, nullptr, result ? result->expr : nullptr};
-    if (inputs_.target->has_values)
+    if (inputs_.target->has_values && !target.meta)
       situation.target_values = load(inputs_.target_index(), planned.target, target);
     ExprPtr expr = situation.result;
     if (!result) {

@@ -6,10 +6,12 @@
 namespace regraft {
 namespace {
 
-using ViewKey = std::tuple<std::uint32_t, std::uint32_t, std::int64_t, DType, Shape, Shape>;
+using ViewKey =
+    std::tuple<std::uint32_t, std::uint32_t, std::int64_t, DType, Shape, Shape, bool, bool>;
 
 ViewKey key_of(std::uint32_t input, const Tensor& tensor) {
-  return {input, tensor.storage, tensor.offset, tensor.dtype, tensor.shape, tensor.strides};
+  return {input,        tensor.storage, tensor.offset, tensor.dtype,
+          tensor.shape, tensor.strides, tensor.conj,   tensor.neg};
 }
 
 }  // namespace
@@ -39,8 +41,9 @@ void mark_untied(const Inputs& inputs, Plan& plan) {
     if (members.size() < 2) continue;
     for (PlannedTensor* member : members) {
       const auto view = as_view(*member->expr, all);
-      const bool as_it_was = view && ViewKey{view->input, view->storage, view->offset,
-                                             view->dtype, view->shape,   view->strides} == origin;
+      const bool as_it_was =
+          view && ViewKey{view->input, view->storage, view->offset, view->dtype,
+                          view->shape, view->strides, view->conj,   view->neg} == origin;
       member->untied = !as_it_was;
     }
   }

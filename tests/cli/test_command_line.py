@@ -763,3 +763,29 @@ def test_the_root_on_the_command_line(folder):
         assert list(written) == names and written[names[-1]].item() == 1
         succeed("apply", "new.yaml", "both.pt", "-o", "again.pt", "--force", cwd=folder)
         assert (folder / "again.pt").read_bytes() == (folder / "new.pt").read_bytes()
+
+
+def test_a_meta_model_has_no_values_to_keep(folder):
+    import torch
+
+    meta = {"a": torch.empty(2, device="meta"), "b": torch.empty(3, device="meta"), "c": torch.empty(4, device="meta")}
+    write_pt(folder / "meta.pt", meta)
+    write_pt(folder / "real.pt", {"a": torch.ones(2), "c": torch.ones(5)})
+    write_spec(folder / "meta.yaml", "policy: {missing: keep, shape: [{do: skip, or: omit}]}")
+    for output in ([], ["-o", "new.pt"]):
+        command = ["apply" if output else "plan", "meta.yaml", "real.pt", "-t", "meta.pt", "--json", *output]
+        report = json.loads(succeed(*command, cwd=folder).out)
+        assert [one["status"] for one in report["tensors"]] == ["loaded", "omitted", "omitted"]
+    assert list(torch.load(folder / "new.pt", weights_only=True)) == ["a"]
+
+
+def test_a_dry_run_says_what_the_run_would_say(folder):
+    (folder / "there.pt").write_bytes(b"precious")
+    for output, code in (("there.pt", "file-exists"), ("source.safetensors", "file-is-input"), ("no/x.pt", "file-write")):
+        assert_error(run("apply", *SPEC, "-o", output, "--dry-run", cwd=folder), 3, code)
+    succeed("apply", *SPEC, "-o", "there.pt", "--dry-run", "--force", cwd=folder)
+    assert (folder / "there.pt").read_bytes() == b"precious"
+
+
+def test_a_rule_beside_a_spec(folder):
+    assert_error(run("plan", *SPEC, "-e", "drop: x", cwd=folder), 2, "usage", "-e takes the place of a spec")

@@ -284,6 +284,7 @@ RebuiltTensor TensorReader::unsupported(Rebuild rebuild, NodeId call_node) const
       tensor.unsupported = "a nested tensor (jagged)";
       break;
     case Rebuild::meta:
+      tensor.meta = true;
       tensor.unsupported = "a meta tensor, which has no values";
       take_dtype(at(arguments, 0));
       take_shape(at(arguments, 1));
