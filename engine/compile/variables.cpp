@@ -199,6 +199,12 @@ Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnost
     const bool set = std::any_of(inputs.set.begin(), inputs.set.end(),
                                  [&](const auto& pair) { return pair.first == name; });
     std::optional<Value> value;
+    if (const yaml::Node* names = entry.value.find("names"); names && names->text == "target") {
+      // Another language version may know it: read as a map it would mean something else.
+      diagnostics.add(error(Code::unknown_key, names->where, "a variable has no `names: target`",
+                            "write the names as a list"));
+      continue;
+    }
     if (!set)
       value = entry.value.find("from") ? FromFile(entry.value, inputs, diagnostics).read()
                                        : literal(entry.value, diagnostics);
