@@ -1,26 +1,22 @@
 #include "cli/check.h"
 
 #include "cli/migrate.h"
-#include "plan/policy/policies.h"
 
 namespace regraft::cli {
 namespace {
 
 Diagnostics check_one(const std::string& path) {
   Diagnostics diagnostics;
-  Result<SourceTextPtr> text = read_text(path);
-  if (!text) {
-    diagnostics.add(std::move(text).error());
-    return diagnostics;
-  }
-  const std::optional<Spec> spec = parse_spec(*text, diagnostics);
-  if (!spec) return diagnostics;
-  CompileInputs inputs;
-  const std::size_t slash = path.rfind('/');
-  inputs.spec_directory = slash == std::string::npos ? "" : path.substr(0, slash);
-  inputs.verbs = all_verbs();
-  inputs.policies = all_policies();
-  if (const auto program = compile(*spec, inputs, diagnostics)) lint(*program, *spec, diagnostics);
+  std::optional<yaml::Node> tree = assemble_spec({.path = path}, diagnostics);
+  if (!tree) return diagnostics;
+  Request request;
+  request.spec = std::move(*tree);
+  request.spec_path = path;
+  request.until = Stage::program;
+  const std::unique_ptr<Run> checked = run(request);
+  for (const Diagnostic& one : checked->diagnostics.items()) diagnostics.add(one);
+  if (checked->program && !diagnostics.has_errors())
+    lint(*checked->program, *checked->spec, diagnostics);
   return diagnostics;
 }
 

@@ -1,5 +1,4 @@
 // Policies: one word, or a list of cases; the default case closes each list.
-#include <algorithm>
 #include <array>
 
 #include "base/nearest.h"
@@ -100,11 +99,6 @@ class PolicyCompiler {
   const Policy& policy_;
   Diagnostics& diagnostics_;
 };
-
-bool any_found(const std::vector<RuleEntry>& entries, std::string_view name) {
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const RuleEntry& entry) { return entry.pattern.found_in(name); });
-}
 
 }  // namespace
 

@@ -136,8 +136,7 @@ class Flow {
   std::optional<Match> match_of(const Rule& rule, const Waiting& one) {
     const Item& item = items_[one.item];
     const Pattern& pattern = rule.entries[one.entry].pattern;
-    for (const RuleEntry& unless : rule.unless)
-      if (unless.pattern.found_in(item.name)) return std::nullopt;
+    if (any_found(rule.unless, item.name)) return std::nullopt;
     if (!rule.where_clause.holds(*item.expr)) return std::nullopt;
     std::optional<Found> found = pattern.find(item.name);
     if (!found) return std::nullopt;

@@ -6,11 +6,6 @@
 namespace regraft {
 namespace {
 
-bool any_found(const std::vector<RuleEntry>& entries, std::string_view name) {
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const RuleEntry& entry) { return entry.pattern.found_in(name); });
-}
-
 std::vector<std::string> names_of(Promise promise, const Inputs& inputs, const Plan& plan) {
   std::vector<std::string> names;
   const auto decided = [&](Decision decision) {

@@ -1,4 +1,6 @@
 // What the verbs' `bind` functions share: reading patterns, templates and flags with their places.
+#include <algorithm>
+
 #include "verbs/verb.h"
 
 namespace regraft {
@@ -63,6 +65,11 @@ std::vector<RuleEntry> read_patterns(const yaml::Node& node, Diagnostics& diagno
     add_pattern(node, entries, diagnostics);
   }
   return entries;
+}
+
+bool any_found(std::span<const RuleEntry> entries, std::string_view name) {
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const RuleEntry& entry) { return entry.pattern.found_in(name); });
 }
 
 std::vector<RuleEntry> BindContext::patterns(const yaml::Node& node) {

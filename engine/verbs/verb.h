@@ -131,4 +131,7 @@ const Verb* verb_by_name(std::string_view name);
 // Patterns of a node that is a pattern, a list of patterns or {exact: NAME or [NAMES]}.
 std::vector<RuleEntry> read_patterns(const yaml::Node& node, Diagnostics& diagnostics);
 
+// Whether any of the patterns is found in the name.
+bool any_found(std::span<const RuleEntry> entries, std::string_view name);
+
 }  // namespace regraft
