@@ -110,6 +110,8 @@ std::string digest(DigestKind kind, Bytes bytes) {
   return digester.finish();
 }
 
+std::uint64_t xxh3_64(Bytes bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
 std::string hex(std::string_view raw) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;

@@ -37,6 +37,7 @@ class Digester {
 };
 
 std::string digest(DigestKind kind, Bytes bytes);  // raw bytes
+std::uint64_t xxh3_64(Bytes bytes);                // a number to tell names apart by
 std::string hex(std::string_view raw);
 
 }  // namespace regraft

@@ -76,7 +76,7 @@ struct Extra {
 
 struct Catalog {
   std::string path;    // as the user gave it
-  std::string format;  // "torch-zip", "safetensors", "schema"
+  std::string format;  // "torch-zip", "torchscript", "safetensors", "schema"
   std::uint64_t file_bytes = 0;
   std::string metadata_digest;  // SHA-256, raw, over all bytes that are not tensor data
   bool has_values = true;       // false: names, shapes and dtypes only (a schema)

@@ -222,6 +222,8 @@ class RootSearch {
       if (diagnostic.notes.size() == kListed) break;
     }
     if (!diagnostic.notes.empty()) diagnostic.message += " outside of pickled modules";
+    // The reader may have seen where they are instead.
+    for (const std::string& remark : catalog_.remarks) diagnostic.notes.push_back({{}, remark});
     return diagnostic;
   }
 

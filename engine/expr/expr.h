@@ -11,29 +11,116 @@
 #include <vector>
 
 #include "catalog/catalog.h"
+#include "expr/number.h"
 
 namespace regraft {
 
 struct Expr;
 using ExprPtr = std::shared_ptr<const Expr>;
 
-// The primitives. A later one is a struct here, a maker below and a case in the evaluator.
+// The primitives. A later one is a struct here, a maker below, a line in print.cpp and a case in
+// the evaluator. Dimensions are from 0, sizes and starts in elements.
+
+// Where values come from.
 struct Load {            // a tensor as it stands in an input
   std::uint32_t input;   // index into the inputs of the run: sources in order, then the target
   std::uint32_t tensor;  // index into that input's catalog
 };
+struct Fill {  // element i of the last dimension is value + i * step
+  Scalar value;
+  std::int64_t step = 0;
+};
+struct Random {  // normal numbers, expr/random.h
+  double mean, std;
+  std::uint64_t key;
+};
+
+// The same elements, or some of them, at other places.
+struct Narrow {  // start, start + step, ...: `length` of them
+  std::int64_t dim, start, length, step;
+};
+struct Index {  // torch.index_select
+  std::int64_t dim;
+  std::vector<std::int64_t> index;
+};
+struct Permute {
+  std::vector<std::int64_t> dims;  // result dimension i is dims[i] of the argument
+};
 struct Reshape {};  // the same elements in row-major order under another shape
+struct Expand {};   // dimensions of size 1 repeated; new ones in front
+struct Cat {
+  std::int64_t dim;
+};
+struct Pad {  // the argument, surrounded by one value
+  std::vector<std::int64_t> before;
+  Scalar value;
+};
+struct Overlay {  // the first argument, with the second laid over it from `start` on
+  std::vector<std::int64_t> start;
+};
+
+// New values.
+struct Cast {
+  // A value that the dtype cannot hold, even rounded, is an error (cast-overflow): one beyond the
+  // largest, an infinity where there is none, one out of an integer's range. false: as torch's `to`;
+  // where that depends on the machine, torch/cast.h says what it is.
+  bool checked;
+};
+enum class UnaryOp { neg, abs, sqrt, exp };
+struct Unary {
+  UnaryOp op;
+};
+enum class BinaryOp { add, sub, mul, div };
+struct Binary {  // broadcasts
+  BinaryOp op;
+};
+struct MatMul {};  // torch.matmul of two matrices, or of equal batches of them
+enum class ReduceOp { sum, mean, norm };  // norm: the 2-norm
+struct Reduce {                           // the dimension stays, with size 1
+  ReduceOp op;
+  std::int64_t dim;
+};
+enum class InterpolateMode { nearest, bilinear, bicubic };
+struct Interpolate {  // [N, C, H, W] to another H, W; align_corners=False; float32
+  InterpolateMode mode;
+  bool antialias;
+};
+
+using Op = std::variant<Load, Fill, Random, Narrow, Index, Permute, Reshape, Expand, Cat, Pad,
+                        Overlay, Cast, Unary, Binary, MatMul, Reduce, Interpolate>;
 
 struct Expr {
-  std::variant<Load, Reshape> op;
+  Op op;
   std::vector<ExprPtr> args;
   DType dtype;
   Shape shape;
 };
 
+// Makers. What they demand of their arguments is asserted: callers have checked it, and said what
+// is wrong in words of the spec. Where nothing would change, the argument itself is given back.
 ExprPtr load(std::uint32_t input, std::uint32_t tensor, const Tensor& metadata);
-// numel must agree; an assertion, since callers have checked it.
-ExprPtr reshape(ExprPtr arg, Shape shape);
+ExprPtr fill(Scalar value, DType dtype, Shape shape);  // the dtype holds the value
+ExprPtr arange(DType dtype, Shape shape);              // 0, 1, 2.. on the last dimension
+ExprPtr normal(double mean, double std, std::uint64_t key, DType dtype, Shape shape);
+ExprPtr narrow(ExprPtr arg, std::int64_t dim, std::int64_t start, std::int64_t length,
+               std::int64_t step = 1);
+ExprPtr index_select(ExprPtr arg, std::int64_t dim, std::vector<std::int64_t> index);
+ExprPtr permute(ExprPtr arg, std::vector<std::int64_t> dims);
+ExprPtr reshape(ExprPtr arg, Shape shape);  // equal numel
+ExprPtr expand(ExprPtr arg, Shape shape);
+ExprPtr cat(std::vector<ExprPtr> args, std::int64_t dim);  // one dtype
+ExprPtr pad(ExprPtr arg, std::vector<std::int64_t> before, Shape shape, Scalar value);
+ExprPtr overlay(ExprPtr base, ExprPtr patch, std::vector<std::int64_t> start);  // one dtype
+ExprPtr cast(ExprPtr arg, DType dtype, bool checked);
+ExprPtr unary(UnaryOp op, ExprPtr arg);
+ExprPtr binary(BinaryOp op, ExprPtr left, ExprPtr right);  // one dtype, shapes that broadcast
+ExprPtr matmul(ExprPtr left, ExprPtr right);               // one dtype
+ExprPtr reduce(ReduceOp op, ExprPtr arg, std::int64_t dim);
+ExprPtr interpolate(ExprPtr arg, std::int64_t height, std::int64_t width, InterpolateMode mode,
+                    bool antialias);
+
+// torch's broadcasting; empty when the shapes do not fit.
+std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 
 // The loads below an expression, in order, each once.
 std::vector<Load> loads_of(const Expr& expr);
@@ -43,6 +130,8 @@ bool equal(const Expr& a, const Expr& b);
 std::string to_string(const Expr& expr);  // "reshape(load(0, 12), [4])": tensors by index
 // The same with tensors by name, "load(0, 'a.weight')", for --print. `catalogs` by input index.
 std::string to_string(const Expr& expr, std::span<const Catalog* const> catalogs);
+// One text for expressions that give the same tensor: loads of tied tensors are one.
+std::string identity(const Expr& expr, std::span<const Catalog* const> catalogs);
 
 // A storage view that an expression amounts to, without computing anything.
 struct View {

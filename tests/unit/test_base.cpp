@@ -36,6 +36,19 @@ TEST_CASE("nearest finds slips only") {
   CHECK(nearest("a", kLetters) == "ab");
 }
 
+TEST_CASE("nearest gives several, by distance and then by their order") {
+  using Names = std::vector<std::string_view>;
+  constexpr std::string_view kNames[] = {"layer.2.weight", "layer.10.weight",
+                                         "layer.1.bias",   "layer.1.weight",
+                                         "head",           "layer.3.weight"};
+  CHECK(nearest("layer.1.wieght", kNames, 3) ==
+        Names{"layer.1.weight", "layer.2.weight", "layer.10.weight"});
+  CHECK(nearest("layer.1.weight", kNames, 1) == Names{"layer.1.weight"});
+  CHECK(nearest("layer.1.weight", kNames, 9).size() == 4);  // bias is too far
+  CHECK(nearest("layer.1.weight", kNames, 0).empty());
+  CHECK(nearest("nothing like it", kNames, 3).empty());
+}
+
 TEST_CASE("utf8 is read strictly") {
   CHECK(utf8_at("a", 0).code_point == U'a');
   CHECK(utf8_at("x\u00e9", 1).code_point == 0xE9);

@@ -258,7 +258,7 @@ class OneStorage final : public StorageReader {
     return file_->read(offset, out);
   }
   bool direct(std::uint32_t) const override { return true; }
-  const InputFile& file() const override { return *file_; }
+  const InputFile* file() const override { return file_.get(); }
   std::uint64_t bytes_read() const { return read_; }
 
  private:
