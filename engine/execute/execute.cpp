@@ -1,508 +1,27 @@
 #include "execute/execute.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
-#include <cstdio>
-#include <cstring>
-#include <map>
-#include <tuple>
 #include <utility>
 
-#include "execute/gather.h"
 #include "execute/output_file.h"
 #include "execute/readback.h"
+#include "execute/transfer.h"
 
 namespace regraft {
 namespace {
 
-constexpr std::uint64_t kProgressStep = 4ull << 20;
-
-// Progress and cancellation, between blocks.
-class Ticker {
+class MemorySink final : public Sink {
  public:
-  explicit Ticker(const ExecuteOptions& options) : options_(options) {}
-
-  void expect(std::uint64_t bytes) { progress_.total_bytes += bytes; }
-  Status proceed() const {
-    if (!options_.cancelled || !options_.cancelled->load(std::memory_order_relaxed)) return Done{};
-    return error(Code::interrupted, {}, "interrupted; nothing was written");
+  explicit MemorySink(std::span<std::byte> memory) : memory_(memory) {}
+  Status write(std::uint64_t offset, Bytes bytes) override {
+    std::copy(bytes.begin(), bytes.end(), memory_.begin() + static_cast<std::ptrdiff_t>(offset));
+    return Done{};
   }
-  Status advance(std::uint64_t bytes) {
-    progress_.done_bytes += bytes;
-    if (options_.progress && progress_.done_bytes - told_ >= kProgressStep) tell();
-    return proceed();
-  }
-  void tell() {
-    told_ = progress_.done_bytes;
-    if (options_.progress) options_.progress(progress_);
-  }
+  Status flush() override { return Done{}; }
 
  private:
-  const ExecuteOptions& options_;
-  Progress progress_;
-  std::uint64_t told_ = 0;
-};
-
-// The bytes of one tensor within its storage, when they follow each other.
-struct Segment {
-  std::uint64_t begin, end;
-  std::uint32_t tensor;  // index into Schedule::tensors
-};
-
-// One storage on its way to the output: written, and hashed in the same pass.
-class StorageStream final : public ByteSink {
- public:
-  StorageStream(OutputFile& output, Ticker& ticker, DigestKind kind,
-                std::vector<std::string>& digests)
-      : output_(output), ticker_(ticker), digest_(kind), digests_(digests) {}
-
-  // `segments` are in order, not empty, without bytes in common, and stay where they are.
-  void begin(std::uint64_t offset, std::span<const Segment> segments, bool with_crc) {
-    offset_ = offset;
-    at_ = 0;
-    crc_ = 0;
-    segments_ = segments;
-    with_crc_ = with_crc;
-  }
-  Status take(Bytes bytes) override {
-    if (with_crc_) crc_ = crc32(bytes, crc_);
-    hash(bytes);
-    REGRAFT_CHECK(output_.write(offset_ + at_, bytes));
-    at_ += bytes.size();
-    return ticker_.advance(bytes.size());
-  }
-  Status proceed() override { return ticker_.proceed(); }
-  [[nodiscard]] std::uint32_t crc() const { return crc_; }
-  [[nodiscard]] std::uint64_t taken() const { return at_; }
-
- private:
-  void hash(Bytes bytes) {
-    const std::uint64_t end = at_ + bytes.size();
-    while (!segments_.empty() && segments_.front().begin < end) {
-      const Segment& segment = segments_.front();
-      const std::uint64_t from = std::max(segment.begin, at_), to = std::min(segment.end, end);
-      digest_.update(bytes.subspan(from - at_, to - from));
-      if (segment.end > end) return;
-      digests_[segment.tensor] = digest_.finish();
-      segments_ = segments_.subspan(1);
-    }
-  }
-
-  OutputFile& output_;
-  Ticker& ticker_;
-  TensorDigest digest_;
-  std::vector<std::string>& digests_;
-  std::span<const Segment> segments_;
-  std::uint64_t offset_ = 0, at_ = 0;
-  std::uint32_t crc_ = 0;
-  bool with_crc_ = false;
-};
-
-// Bytes that are read for their digest alone.
-class DigestSink final : public ByteSink {
- public:
-  DigestSink(Ticker& ticker, DigestKind kind, bool counts)
-      : ticker_(ticker), digest_(kind), counts_(counts) {}
-  Status take(Bytes bytes) override {
-    digest_.update(bytes);
-    return counts_ ? ticker_.advance(bytes.size()) : ticker_.proceed();
-  }
-  Status proceed() override { return ticker_.proceed(); }
-  std::string finish() { return digest_.finish(); }
-
- private:
-  Ticker& ticker_;
-  TensorDigest digest_;
-  bool counts_;  // towards the progress
-};
-
-// Bytes for the evaluator; hashed on the way.
-class MemorySink final : public ByteSink {
- public:
-  MemorySink(std::span<std::byte> out, Ticker& ticker, DigestKind kind)
-      : out_(out), ticker_(ticker), digest_(kind) {}
-  Status take(Bytes bytes) override {
-    assert(bytes.size() <= out_.size());
-    std::memcpy(out_.data(), bytes.data(), bytes.size());
-    out_ = out_.subspan(bytes.size());
-    digest_.update(bytes);
-    return ticker_.proceed();
-  }
-  Status proceed() override { return ticker_.proceed(); }
-  std::string finish() { return digest_.finish(); }
-
- private:
-  std::span<std::byte> out_;
-  Ticker& ticker_;
-  TensorDigest digest_;
-};
-
-View view_of(std::uint32_t input, const Tensor& tensor) {
-  return {input,          tensor.storage, tensor.dtype, tensor.shape,
-          tensor.strides, tensor.offset,  tensor.conj,  tensor.neg};
-}
-
-std::string hex_of(std::uint32_t crc) {
-  std::array<char, 9> digits{};
-  std::snprintf(digits.data(), digits.size(), "%08x", crc);
-  return digits.data();
-}
-
-class Run {
- public:
-  Run(const Schedule& schedule, const Plan& plan, const std::vector<const Checkpoint*>& checkpoints,
-      const std::string& path, const ExecuteOptions& options)
-      : schedule_(schedule),
-        plan_(plan),
-        checkpoints_(checkpoints),
-        path_(path),
-        options_(options),
-        // Verifying compares digests, also where nobody wants to see them.
-        kind_(options.digest == DigestKind::none && options.verify_output ? DigestKind::xxh3
-                                                                          : options.digest),
-        ticker_(options) {}
-
-  Result<Executed> run() {
-    executed_.output_bytes = schedule_.layout.size;
-    executed_.tensor_digests.resize(schedule_.tensors.size());
-    for (const Checkpoint* checkpoint : checkpoints_) {
-      executed_.input_digests.emplace_back(checkpoint->catalog.tensors.size());
-    }
-    expect_bytes();
-    REGRAFT_CHECK(ticker_.proceed());
-    REGRAFT_TRY(output_, OutputFile::create(path_, checkpoints_, options_.force));
-    REGRAFT_CHECK(output_->reserve(schedule_.layout.size));
-    REGRAFT_CHECK(write());
-    if (kind_ != DigestKind::none) {
-      REGRAFT_CHECK(digest_rest());
-      note_input_digests();
-      if (options_.digest_inputs) REGRAFT_CHECK(digest_inputs());
-    }
-    REGRAFT_CHECK(read_back_output());
-    for (const Checkpoint* checkpoint : checkpoints_) {
-      if (checkpoint->reader) REGRAFT_CHECK(checkpoint->reader->file().unchanged());
-    }
-    ticker_.tell();
-    REGRAFT_CHECK(ticker_.proceed());
-    REGRAFT_CHECK(output_->publish(options_.force, options_.sync));
-    finish_tables();
-    return std::move(executed_);
-  }
-
- private:
-  void expect_bytes() {
-    for (const ScheduledStorage& storage : schedule_.storages) ticker_.expect(storage.nbytes);
-    if (options_.verify_output) {
-      for (const ScheduledTensor& tensor : schedule_.tensors) ticker_.expect(nbytes(tensor.tensor));
-    }
-  }
-
-  // The reader of an input that the schedule takes bytes from.
-  Result<const StorageReader*> reader(std::uint32_t input) const {
-    if (input < checkpoints_.size() && checkpoints_[input]->reader) {
-      return checkpoints_[input]->reader.get();
-    }
-    return fault("the schedule reads input " + std::to_string(input) + ", which has no values");
-  }
-  [[nodiscard]] Diagnostic fault(const std::string& what) const {
-    return error(Code::file_write, file_location(path_), "internal fault: " + what,
-                 "nothing was published; please report this");
-  }
-
-  // Header and storages from front to back, so that small ones are written together.
-  Status write() {
-    struct Step {
-      std::uint64_t offset;
-      std::uint32_t index;
-      bool is_storage;
-    };
-    const Layout& layout = schedule_.layout;
-    std::vector<Step> steps;
-    steps.reserve(layout.header.size() + schedule_.storages.size());
-    for (std::uint32_t i = 0; i < layout.header.size(); ++i) {
-      steps.push_back({layout.header[i].offset, i, false});
-    }
-    for (std::uint32_t i = 0; i < schedule_.storages.size(); ++i) {
-      steps.push_back({layout.storage_offsets[i], i, true});
-    }
-    std::stable_sort(steps.begin(), steps.end(),
-                     [](const Step& a, const Step& b) { return a.offset < b.offset; });
-
-    group_by_storage();
-    crcs_.resize(schedule_.storages.size());
-    StorageStream stream(*output_, ticker_, kind_, executed_.tensor_digests);
-    for (const Step& step : steps) {
-      if (step.is_storage) {
-        REGRAFT_CHECK(write_storage(step.index, stream));
-      } else {
-        const Patch& patch = layout.header[step.index];
-        REGRAFT_CHECK(output_->write(patch.offset, as_bytes(patch.bytes)));
-      }
-    }
-    for (const Patch& patch : schedule_.format->writer()->finish(schedule_.output, layout, crcs_)) {
-      REGRAFT_CHECK(output_->write(patch.offset, as_bytes(patch.bytes)));
-    }
-    return output_->flush();
-  }
-
-  // tensors_[first_tensor_[i]] .. tensors_[first_tensor_[i + 1]] are views of storage i.
-  void group_by_storage() {
-    first_tensor_.assign(schedule_.storages.size() + 1, 0);
-    for (const ScheduledTensor& tensor : schedule_.tensors) {
-      ++first_tensor_[tensor.tensor.storage + 1];
-    }
-    for (std::size_t i = 1; i < first_tensor_.size(); ++i) first_tensor_[i] += first_tensor_[i - 1];
-    tensors_.resize(schedule_.tensors.size());
-    std::vector<std::uint32_t> next(first_tensor_.begin(), first_tensor_.end() - 1);
-    for (std::uint32_t i = 0; i < tensors_.size(); ++i) {
-      tensors_[next[schedule_.tensors[i].tensor.storage]++] = i;
-    }
-  }
-
-  // Which digests fall out of copying the storage from front to back; the rest is left for later.
-  void find_segments(std::uint32_t storage) {
-    segments_.clear();
-    same_.clear();
-    if (kind_ == DigestKind::none) return;
-    for (std::uint32_t i = first_tensor_[storage]; i < first_tensor_[storage + 1]; ++i) {
-      const Tensor& tensor = schedule_.tensors[tensors_[i]].tensor;
-      const auto [begin, end] = byte_extent(tensor);
-      if (begin == end) {
-        executed_.tensor_digests[tensors_[i]] = TensorDigest(kind_).finish();
-      } else if (is_contiguous(tensor.shape, tensor.strides)) {
-        segments_.push_back({begin, end, tensors_[i]});
-      } else {
-        later_.push_back(tensors_[i]);
-      }
-    }
-    if (segments_.size() < 2) return;
-    std::sort(segments_.begin(), segments_.end(), [](const Segment& a, const Segment& b) {
-      return std::tie(a.begin, a.end, a.tensor) < std::tie(b.begin, b.end, b.tensor);
-    });
-    std::size_t kept = 1;
-    for (std::size_t i = 1; i < segments_.size(); ++i) {
-      const Segment& last = segments_[kept - 1];
-      const Segment& next = segments_[i];
-      if (next.begin == last.begin && next.end == last.end) {
-        same_.emplace_back(next.tensor, last.tensor);
-      } else if (next.begin < last.end) {
-        later_.push_back(next.tensor);
-      } else {
-        segments_[kept++] = next;
-      }
-    }
-    segments_.resize(kept);
-  }
-
-  Status write_storage(std::uint32_t index, StorageStream& stream) {
-    const ScheduledStorage& storage = schedule_.storages[index];
-    find_segments(index);
-    const auto* range = std::get_if<CopyRange>(&storage.origin);
-    // A reader that changes the bytes (another byte order) is not what a stated checksum is about.
-    bool stated = storage.known_crc.has_value();
-    if (stated && range && range->length > 0) {
-      REGRAFT_TRY(const StorageReader* source, reader(range->input));
-      stated = source->direct(range->storage);
-    }
-    const std::uint32_t known = stated ? *storage.known_crc : 0;
-    const bool reused = storage.checksum == Checksum::reuse && stated && !options_.verify;
-    const bool verifies = stated && options_.verify;
-    const bool with_crc = (storage.checksum != Checksum::none && !reused) || verifies;
-    stream.begin(schedule_.layout.storage_offsets[index], segments_, with_crc);
-    if (range) {
-      if (range->length > 0) {
-        REGRAFT_TRY(const StorageReader* source, reader(range->input));
-        REGRAFT_CHECK(
-            gatherer_.copy(*source, range->storage, range->offset, range->length, stream));
-      }
-      if (verifies && stream.crc() != known) {
-        return bad_checksum(range->input, range->storage, stream.crc());
-      }
-    } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
-      REGRAFT_CHECK(write_gathered(gather->view, stream));
-    } else {
-      REGRAFT_CHECK(write_evaluated(*std::get<Evaluate>(storage.origin).expr, storage, stream));
-    }
-    if (stream.taken() != storage.nbytes) {
-      return fault("storage " + std::to_string(index) + " got " + std::to_string(stream.taken()) +
-                   " of " + std::to_string(storage.nbytes) + " bytes");
-    }
-    crcs_[index] = reused ? known : with_crc ? stream.crc() : 0;
-    for (const auto& [tensor, first] : same_) {
-      executed_.tensor_digests[tensor] = executed_.tensor_digests[first];
-    }
-    return Done{};
-  }
-
-  Status write_gathered(const View& view, StorageStream& stream) {
-    REGRAFT_TRY(const StorageReader* source, reader(view.input));
-    const Storage& storage = checkpoints_[view.input]->catalog.storages[view.storage];
-    WholeStorage whole{storage.nbytes, std::nullopt};
-    const bool checks = options_.verify && storage.crc32 && source->direct(view.storage);
-    REGRAFT_CHECK(gatherer_.gather(*source, view, stream, checks ? &whole : nullptr));
-    if (whole.crc && *whole.crc != *storage.crc32) {
-      return bad_checksum(view.input, view.storage, *whole.crc);
-    }
-    return Done{};
-  }
-
-  Status write_evaluated(const Expr& expr, const ScheduledStorage& storage, StorageStream& stream) {
-    if (options_.evaluator == nullptr) {
-      return fault("nothing was given that computes " + to_string(expr));
-    }
-    const auto load = [&](const Load& loaded, std::span<std::byte> out) -> Status {
-      REGRAFT_TRY(const StorageReader* source, reader(loaded.input));
-      const Tensor& tensor = checkpoints_[loaded.input]->catalog.tensors[loaded.tensor];
-      if (out.size() != nbytes(tensor)) {
-        return fault("the evaluator loads " + quoted(tensor.name) + " into " +
-                     std::to_string(out.size()) + " bytes, and it has " +
-                     std::to_string(nbytes(tensor)));
-      }
-      MemorySink sink(out, ticker_, kind_);
-      REGRAFT_CHECK(gatherer_.gather(*source, view_of(loaded.input, tensor), sink));
-      executed_.input_digests[loaded.input][loaded.tensor] = sink.finish();
-      return Done{};
-    };
-    const std::span<std::byte> values = values_.take(storage.nbytes);
-    REGRAFT_CHECK(options_.evaluator->evaluate(expr, load, values));
-    for (std::size_t at = 0; at < values.size(); at += kCopyBlock) {
-      const std::size_t count = std::min<std::size_t>(kCopyBlock, values.size() - at);
-      REGRAFT_CHECK(stream.take(values.subspan(at, count)));
-    }
-    return Done{};
-  }
-
-  [[nodiscard]] Diagnostic bad_checksum(std::uint32_t input, std::uint32_t index,
-                                        std::uint32_t found) const {
-    const Catalog& catalog = checkpoints_[input]->catalog;
-    const Storage& storage = catalog.storages[index];
-    return error(Code::checksum, file_location(catalog.path, storage.offset, storage.key),
-                 "the bytes have the CRC-32 " + hex_of(found) + ", and the file states " +
-                     hex_of(storage.crc32.value_or(0)),
-                 "the file is damaged: get it again; --no-verify carries its bytes as they are");
-  }
-
-  // Tensors that are not bytes in a row of a storage that was copied whole are read again.
-  Status digest_rest() {
-    using Key = std::tuple<std::uint32_t, std::uint32_t, DType, std::int64_t, Shape, Shape>;
-    std::map<Key, std::uint32_t> known;
-    DigestSink sink(ticker_, kind_, false);
-    for (const std::uint32_t index : later_) {
-      const Tensor& tensor = schedule_.tensors[index].tensor;
-      const auto* range = std::get_if<CopyRange>(&schedule_.storages[tensor.storage].origin);
-      assert(range != nullptr);  // what is gathered or computed is one tensor in row-major order
-      View view = view_of(range->input, tensor);
-      view.storage = range->storage;
-      view.offset += static_cast<std::int64_t>(range->offset / itemsize(view.dtype));
-      const auto [found, is_new] = known.emplace(
-          Key{view.input, view.storage, view.dtype, view.offset, view.shape, view.strides}, index);
-      if (is_new) {
-        REGRAFT_TRY(const StorageReader* source, reader(view.input));
-        REGRAFT_CHECK(gatherer_.gather(*source, view, sink));
-        executed_.tensor_digests[index] = sink.finish();
-      } else {
-        executed_.tensor_digests[index] = executed_.tensor_digests[found->second];
-      }
-    }
-    return Done{};
-  }
-
-  // Where values went through unchanged, the digest of the output's tensor is that of the input's.
-  void note_input_digests() {
-    for (std::size_t i = 0; i < schedule_.tensors.size(); ++i) {
-      const ExprPtr& expr = plan_.tensors[schedule_.tensors[i].planned].expr;
-      if (!expr || !moves_only(*expr)) continue;
-      const Load loaded = loads_of(*expr).front();
-      executed_.input_digests[loaded.input][loaded.tensor] = executed_.tensor_digests[i];
-    }
-  }
-
-  Status digest_inputs() {
-    DigestSink sink(ticker_, kind_, true);
-    for (std::uint32_t input = 0; input < checkpoints_.size(); ++input) {
-      const Checkpoint& checkpoint = *checkpoints_[input];
-      if (!checkpoint.reader) continue;
-      std::vector<std::string>& digests = executed_.input_digests[input];
-      const std::vector<Tensor>& tensors = checkpoint.catalog.tensors;
-      // Tied tensors are read once.
-      std::map<std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>, std::uint32_t> known;
-      for (const bool done : {true, false}) {
-        for (std::uint32_t i = 0; i < tensors.size(); ++i) {
-          const Tensor& tensor = tensors[i];
-          if (!tensor.unsupported.empty() || digests[i].empty() == done) continue;
-          const auto [begin, end] = byte_extent(tensor);
-          auto found = known.end();
-          bool is_new = true;
-          if (is_contiguous(tensor.shape, tensor.strides)) {
-            std::tie(found, is_new) = known.emplace(std::tuple(tensor.storage, begin, end), i);
-          }
-          if (done) continue;
-          if (is_new) {
-            REGRAFT_CHECK(gatherer_.gather(*checkpoint.reader, view_of(input, tensor), sink));
-            digests[i] = sink.finish();
-          } else {
-            digests[i] = digests[found->second];
-          }
-        }
-      }
-    }
-    return Done{};
-  }
-
-  Status read_back_output() {
-    const std::string part = output_->path().part();
-    if (options_.verify_output) {
-      // From the disk if there is one behind it: what is still in memory proves little.
-      if (options_.sync) REGRAFT_CHECK(output_->to_disk());
-    }
-    REGRAFT_TRY(const Checkpoint written, read_back(schedule_, part, path_));
-    if (!options_.verify_output) return Done{};
-    DigestSink sink(ticker_, kind_, true);
-    for (std::uint32_t i = 0; i < schedule_.tensors.size(); ++i) {
-      const Tensor& tensor = written.catalog.tensors[i];
-      REGRAFT_CHECK(gatherer_.gather(*written.reader, view_of(0, tensor), sink));
-      const std::string found = sink.finish();
-      if (found == executed_.tensor_digests[i]) continue;
-      const Storage& storage = written.catalog.storages[tensor.storage];
-      return error(Code::file_write, file_location(path_, storage.offset, storage.key),
-                   "the tensor " + quoted(tensor.name) +
-                       " reads otherwise than it was written: its digest is " + hex(found) +
-                       ", not " + hex(executed_.tensor_digests[i]),
-                   "the disk or the memory is faulty; nothing was published");
-    }
-    return Done{};
-  }
-
-  void finish_tables() {
-    if (options_.digest == DigestKind::none) {  // they were for verifying only
-      executed_.tensor_digests.assign(executed_.tensor_digests.size(), {});
-      for (auto& digests : executed_.input_digests) digests.assign(digests.size(), {});
-    }
-    executed_.output_digest =
-        table_digest(options_.digest, schedule_.output.tensors, executed_.tensor_digests);
-    for (std::size_t input = 0; input < checkpoints_.size(); ++input) {
-      executed_.input_table_digests.push_back(table_digest(
-          options_.digest, checkpoints_[input]->catalog.tensors, executed_.input_digests[input]));
-    }
-  }
-
-  const Schedule& schedule_;
-  const Plan& plan_;
-  const std::vector<const Checkpoint*>& checkpoints_;
-  const std::string& path_;
-  const ExecuteOptions& options_;
-  const DigestKind kind_;
-  Ticker ticker_;
-  Executed executed_;
-  std::unique_ptr<OutputFile> output_;
-  Gatherer gatherer_;
-  Buffer values_;                                      // of what is computed
-  std::vector<std::uint32_t> crcs_;                    // by storage
-  std::vector<std::uint32_t> first_tensor_, tensors_;  // group_by_storage()
-  std::vector<Segment> segments_;                      // of the storage that is being written
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> same_;  // tensors with another's bytes
-  std::vector<std::uint32_t> later_;                           // tensors: digests still to come
+  std::span<std::byte> memory_;
 };
 
 }  // namespace
@@ -510,7 +29,39 @@ class Run {
 Result<Executed> execute(const Schedule& schedule, const Plan& plan,
                          const std::vector<const Checkpoint*>& checkpoints, const std::string& path,
                          const ExecuteOptions& options) {
-  return Run(schedule, plan, checkpoints, path, options).run();
+  Transfer transfer(schedule, plan, checkpoints, path, options);
+  REGRAFT_CHECK(transfer.prepare());
+  REGRAFT_TRY(const std::unique_ptr<OutputFile> output,
+              OutputFile::create(path, checkpoints, options.force));
+  REGRAFT_CHECK(output->reserve(schedule.layout.size));
+  REGRAFT_CHECK(transfer.write(*output));
+  REGRAFT_CHECK(transfer.digest_rest());
+  // From the disk if there is one behind it: what is still in memory proves little.
+  if (options.verify_output && options.sync) REGRAFT_CHECK(output->to_disk());
+  REGRAFT_TRY(const Checkpoint written, read_back(schedule, output->path().part(), path));
+  if (options.verify_output) REGRAFT_CHECK(transfer.compare(written));
+  REGRAFT_CHECK(transfer.inputs_unchanged());
+  transfer.ticker().tell();
+  REGRAFT_CHECK(transfer.ticker().proceed());
+  REGRAFT_CHECK(output->publish(options.force, options.sync));
+  return std::move(transfer).finish();
+}
+
+Result<Executed> execute(const Schedule& schedule, const Plan& plan,
+                         const std::vector<const Checkpoint*>& checkpoints,
+                         std::span<std::byte> memory, const ExecuteOptions& options) {
+  assert(memory.size() == schedule.layout.size);
+  ExecuteOptions in_memory = options;
+  in_memory.verify_output = false;  // there is nothing behind it that could differ
+  Transfer transfer(schedule, plan, checkpoints, "the model in memory", in_memory);
+  REGRAFT_CHECK(transfer.prepare());
+  MemorySink sink(memory);
+  REGRAFT_CHECK(transfer.write(sink));
+  REGRAFT_CHECK(transfer.digest_rest());
+  REGRAFT_CHECK(transfer.inputs_unchanged());
+  transfer.ticker().tell();
+  REGRAFT_CHECK(transfer.ticker().proceed());
+  return std::move(transfer).finish();
 }
 
 }  // namespace regraft

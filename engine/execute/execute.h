@@ -3,9 +3,9 @@
 // untouched.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,9 +28,10 @@ struct ExecuteOptions {
   bool verify_output = false;  // data is read again before publishing, and its digests compared
   DigestKind digest = DigestKind::xxh3;
   bool digest_inputs = false;  // digests of every input tensor, used or not
-  Evaluator* evaluator = nullptr;
+  // Asked for once, and only when something has to be computed; the evaluator outlives the run.
+  std::function<Result<Evaluator*>()> evaluator;
   std::function<void(const Progress&)> progress;  // called at most every few megabytes
-  const std::atomic<bool>* cancelled = nullptr;   // looked at between blocks
+  std::function<bool()> cancelled;                // asked between blocks
 };
 
 // Digests are raw bytes; empty with DigestKind::none.
@@ -40,6 +41,7 @@ struct Executed {
   std::string output_digest;                            // of the table name|dtype|shape|digest
   std::vector<std::vector<std::string>> input_digests;  // by input, by tensor; empty: not read
   std::vector<std::string> input_table_digests;  // by input: table of the tensors that were read
+  std::optional<EvaluatorInfo> evaluator;        // empty: nothing was computed
 };
 
 // `checkpoints`: by input index, with the catalogs that were planned with (below their roots). The
@@ -47,6 +49,11 @@ struct Executed {
 Result<Executed> execute(const Schedule& schedule, const Plan& plan,
                          const std::vector<const Checkpoint*>& checkpoints, const std::string& path,
                          const ExecuteOptions& options);
+
+// The same into memory of schedule.layout.size bytes, for a schedule of memory_format().
+Result<Executed> execute(const Schedule& schedule, const Plan& plan,
+                         const std::vector<const Checkpoint*>& checkpoints,
+                         std::span<std::byte> memory, const ExecuteOptions& options);
 
 // What can be said before planning: OUT exists without --force, is a folder or a symbolic link, is
 // an input, has no folder, or has a name that is too long.

@@ -126,11 +126,11 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
     }
     for (const Checkpoint* checkpoint : checkpoints) {
       if (checkpoint == nullptr || checkpoint->reader == nullptr) continue;
-      const InputFile& input = checkpoint->reader->file();
-      if (input.device() != status.st_dev || input.inode() != status.st_ino) continue;
+      const InputFile* input = checkpoint->reader->file();
+      if (!input || input->device() != status.st_dev || input->inode() != status.st_ino) continue;
       return closed(error(
           Code::file_is_input, file_location(path_.whole),
-          "the input " + quoted(input.path()) + " has the name under which the output is written",
+          "the input " + quoted(input->path()) + " has the name under which the output is written",
           "rename the input, or choose another output"));
     }
     if (uninterrupted([&] { return ::flock(file, LOCK_EX | LOCK_NB); }) != 0) {

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "execute/buffer.h"
+#include "execute/sink.h"
 #include "formats/format.h"
 
 namespace regraft {
@@ -24,14 +25,14 @@ struct OutputPath {
 // file-write when the path has no name: empty, `a/`, `a/..`.
 Result<OutputPath> output_path(const std::string& path);
 
-class OutputFile {
+class OutputFile final : public Sink {
  public:
   // Everything check_output() says, again under the lock; file-locked when another process has it.
   // What a run that was killed left behind is removed.
   static Result<std::unique_ptr<OutputFile>> create(
       const std::string& path, const std::vector<const Checkpoint*>& checkpoints, bool force);
   // Removes the part file, unless it was published.
-  ~OutputFile();
+  ~OutputFile() override;
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
@@ -39,8 +40,8 @@ class OutputFile {
   // Gives the file its size, and its blocks where the file system can do that in advance.
   Status reserve(std::uint64_t size);
   // Small pieces are joined while each follows the one before.
-  Status write(std::uint64_t offset, Bytes bytes);
-  Status flush();
+  Status write(std::uint64_t offset, Bytes bytes) override;
+  Status flush() override;
   // Flushed, on the disk, and out of the cache as far as the system does that: reading is reading.
   Status to_disk();
   // An existing file keeps its permission bits when it is replaced.

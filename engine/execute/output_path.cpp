@@ -36,8 +36,8 @@ const InputFile* same_file(const struct stat& status,
                            const std::vector<const Checkpoint*>& checkpoints) {
   for (const Checkpoint* checkpoint : checkpoints) {
     if (checkpoint == nullptr || checkpoint->reader == nullptr) continue;
-    const InputFile& file = checkpoint->reader->file();
-    if (file.device() == status.st_dev && file.inode() == status.st_ino) return &file;
+    const InputFile* file = checkpoint->reader->file();
+    if (file && file->device() == status.st_dev && file->inode() == status.st_ino) return file;
   }
   return nullptr;
 }

@@ -60,7 +60,8 @@ class Scheduler {
     if (writer->shares_storages()) {
       place_sharing(std::move(pieces), catalogs_, schedule_);
     } else {
-      refuse_ties(place_apart(std::move(pieces), program_.output.ties, format_.name(), schedule_));
+      refuse_ties(place_apart(std::move(pieces), catalogs_, program_.output.ties, format_.name(),
+                              schedule_));
     }
     for (const ScheduledTensor& tensor : schedule_.tensors) check_tensor(*writer, tensor);
     check_growth();
@@ -121,14 +122,20 @@ class Scheduler {
       piece.planned = i;
       piece.expr = planned.expr;
       resolve_view(piece);
+      if (!addressable(*planned.expr)) {
+        refuse(Code::limit_exceeded,
+               "the tensor " + quoted(planned.name) + " of shape " +
+                   to_string(planned.expr->shape) + " has more bytes than a file can have",
+               remedy(planned));
+        continue;
+      }
       piece.tensor.name = planned.name;
       piece.tensor.dtype = planned.expr->dtype;
       piece.tensor.shape = planned.expr->shape;
       piece.tensor.strides = contiguous_strides(piece.tensor.shape);
-      if (!loads.empty()) {
-        const Tensor& source = tensor_of(loads.front());
-        piece.tensor.requires_grad = source.requires_grad;
-        piece.tensor.parameter = source.parameter;
+      if (const Tensor* model = like(planned, loads)) {
+        piece.tensor.requires_grad = model->requires_grad;
+        piece.tensor.parameter = model->parameter;
       }
       if (piece.view) {
         piece.tensor.conj = piece.view->conj;
@@ -139,9 +146,25 @@ class Scheduler {
     return pieces;
   }
 
-  // A reshape that is no view moves the elements of what it reshapes, in row-major order.
+  static bool addressable(const Expr& expr) {
+    const auto count = static_cast<std::uint64_t>(numel(expr.shape).value_or(INT64_MAX));
+    return checked_mul(count, itemsize(expr.dtype)).value_or(UINT64_MAX) <= INT64_MAX;
+  }
+
+  // The tensor whose flags the output has: what reached the name, or else the target's own.
+  const Tensor* like(const PlannedTensor& planned, const std::vector<Load>& loads) const {
+    const bool own = planned.decision == Decision::kept || planned.decision == Decision::skipped;
+    if (!own && !planned.from.empty()) return &tensor_of(planned.from.front());
+    if (!loads.empty()) return &tensor_of(loads.front());
+    return planned.target == kNone ? nullptr : &inputs_.target->tensors[planned.target];
+  }
+
+  // A tensor of an input as it stands keeps its place among the others of its storage, a part or
+  // another order of one gets bytes of its own. A reshape that is no view moves the elements of
+  // what it reshapes, in row-major order.
   void resolve_view(Piece& piece) const {
     const Expr* node = piece.expr.get();
+    piece.rearranged = !moves_only(*node);
     while (true) {
       piece.view = as_view(*node, catalogs_);
       if (piece.view || !std::holds_alternative<Reshape>(node->op)) return;
@@ -164,7 +187,26 @@ class Scheduler {
     return drop_rule(planned.name);
   }
 
+  // A model in memory has its names and dtypes: it can be filled, and not be changed.
+  void check_model(const ScheduledTensor& scheduled) {
+    const PlannedTensor& planned = plan_.tensors[scheduled.planned];
+    if (planned.target == kNone) {
+      refuse(Code::cannot_write,
+             "the model has no tensor " + quoted(planned.name) + ", which is to be kept",
+             "`unexpected: drop` leaves it out, or " + drop_rule(planned.name));
+      return;
+    }
+    const DType dtype = inputs_.target->tensors[planned.target].dtype;
+    if (scheduled.tensor.dtype == dtype) return;
+    refuse(Code::cannot_write,
+           "the tensor " + quoted(planned.name) + " is " + std::string(name(dtype)) +
+               " in the model, and " + std::string(name(scheduled.tensor.dtype)) +
+               " is to be loaded",
+           "`dtype: cast` converts it; `dtype: source` is for files");
+  }
+
   void check_tensor(const Writer& writer, const ScheduledTensor& tensor) {
+    if (writer.in_memory()) return check_model(tensor);
     const std::optional<std::string> why = writer.refuses(tensor.tensor);
     if (!why) return;
     refuse(Code::cannot_write,
@@ -187,24 +229,27 @@ class Scheduler {
     }
   }
 
-  // A view of few bytes may state any size; what is written of it is bounded by what was given.
+  // A view of few bytes may state any size; what is written of it is bounded by what was given. A
+  // schema has no data in it and is given all the same: who names it says how large the model is.
   void check_growth() {
     if (options_.max_growth == 0) return;
     std::uint64_t given = 0, written = 0;
     for (const Catalog* catalog : catalogs_) given = saturated_sum(given, catalog->file_bytes);
+    if (inputs_.target && !inputs_.target->has_values) {
+      for (const Tensor& tensor : inputs_.target->tensors) {
+        given = saturated_sum(given, nbytes(tensor));
+      }
+    }
     const ScheduledTensor* worst = nullptr;
     std::uint64_t most_bytes = 0;
     for (const ScheduledTensor& tensor : schedule_.tensors) {
       const ScheduledStorage& storage = schedule_.storages[tensor.tensor.storage];
-      if (std::holds_alternative<Evaluate>(storage.origin)) continue;
       if (worst && storage.nbytes <= most_bytes) continue;
       worst = &tensor;
       most_bytes = storage.nbytes;
     }
     for (const ScheduledStorage& storage : schedule_.storages) {
-      if (!std::holds_alternative<Evaluate>(storage.origin)) {
-        written = saturated_sum(written, storage.nbytes);
-      }
+      written = saturated_sum(written, storage.nbytes);
     }
     const std::uint64_t most =
         saturated_sum(checked_mul(given, options_.max_growth).value_or(UINT64_MAX), kGrowthSlack);
@@ -220,6 +265,7 @@ class Scheduler {
   // What stands beside the tensors. One kind of file holds a `_metadata` of modules, the other a
   // mapping in its header; the formats that share storages are the former.
   void settle_metadata(const Writer& writer) {
+    if (writer.in_memory()) return;
     if (writer.shares_storages()) {
       schedule_.output.module_metadata = plan_.module_metadata;
       schedule_.output.has_module_metadata = plan_.has_module_metadata;

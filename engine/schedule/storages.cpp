@@ -19,7 +19,8 @@ auto key(const View& view) {
 // Groups of pieces that are one tensor under several names, and of views that have bytes in common.
 class Sorted {
  public:
-  explicit Sorted(const std::vector<Piece>& pieces) : pieces_(pieces) {
+  Sorted(const std::vector<Piece>& pieces, std::span<const Catalog* const> catalogs)
+      : pieces_(pieces) {
     std::map<std::string, std::uint32_t> computed;
     first_.resize(pieces.size());
     for (std::uint32_t i = 0; i < pieces.size(); ++i) {
@@ -27,9 +28,7 @@ class Sorted {
       if (is_view(i)) {
         views_.push_back(i);
       } else {
-        const auto [found, is_new] = computed.emplace(to_string(*pieces[i].expr), i);
-        const std::uint32_t before = found->second;
-        if (!is_new && equal(*pieces[before].expr, *pieces[i].expr)) first_[i] = before;
+        first_[i] = computed.emplace(identity(*pieces[i].expr, catalogs), i).first->second;
       }
     }
     std::stable_sort(views_.begin(), views_.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -152,7 +151,7 @@ std::string count_of(std::uint64_t count, std::string_view one, std::string_view
 
 void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs,
                    Schedule& schedule) {
-  const Sorted sorted(pieces);
+  const Sorted sorted(pieces, catalogs);
   std::vector<Shared> groups;
   std::vector<std::uint32_t> group_of(pieces.size(), kNone);
   for (std::size_t begin = 0; begin < sorted.views().size();) {
@@ -201,9 +200,9 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
   }
 }
 
-Ties place_apart(std::vector<Piece> pieces, TiesMode mode, std::string_view format,
-                 Schedule& schedule) {
-  const Sorted sorted(pieces);
+Ties place_apart(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs, TiesMode mode,
+                 std::string_view format, Schedule& schedule) {
+  const Sorted sorted(pieces, catalogs);
   std::map<std::uint32_t, std::vector<std::uint32_t>> ties;  // by first piece
   for (std::uint32_t i = 0; i < pieces.size(); ++i) {
     const std::uint32_t first = sorted.first(i);

@@ -30,8 +30,8 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
                    Schedule& schedule);
 // For formats where every tensor has bytes of its own. `ties` says what becomes of tied ones; with
 // TiesMode::error they are returned, and the schedule is of no use.
-Ties place_apart(std::vector<Piece> pieces, TiesMode ties, std::string_view format,
-                 Schedule& schedule);
+Ties place_apart(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs, TiesMode ties,
+                 std::string_view format, Schedule& schedule);
 
 // "1 tensor was", "3 tensors were"
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many);

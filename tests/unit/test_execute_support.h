@@ -71,7 +71,7 @@ class PlainReader final : public StorageReader {
     return file_->read(storages_[storage].offset + offset, out);
   }
   bool direct(std::uint32_t) const override { return direct_; }
-  const InputFile& file() const override { return *file_; }
+  const InputFile* file() const override { return file_.get(); }
 
  private:
   std::shared_ptr<InputFile> file_;

@@ -210,7 +210,7 @@ TEST_CASE("a run that is cancelled leaves nothing") {
   const World world(20 << 20);
   std::atomic<bool> cancelled = true;
   ExecuteOptions options;
-  options.cancelled = &cancelled;
+  options.cancelled = [&] { return cancelled.load(); };
   CHECK(world.code(world.outputs / "out.pt", options) == Code::interrupted);
   CHECK(world.outputs.names().empty());
   cancelled = false;

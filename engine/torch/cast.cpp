@@ -1,0 +1,232 @@
+#include "torch/cast.h"
+
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/isinf.h>
+#include <ATen/ops/view_as_real.h>
+#include <ATen/ops/where.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "catalog/catalog.h"
+#include "expr/number.h"
+#include "torch/dtypes.h"
+
+namespace regraft {
+namespace {
+
+// Elements that are looked at in one go: masks and widened values are bounded by it.
+constexpr std::int64_t kBlock = std::int64_t{1} << 18;
+
+// Calls `visit(from, to, first)` for parts of both in row-major order, `first` being the number of
+// the part's first element. Views stay views: nothing is copied to be cut.
+template <typename Visit>
+Status for_blocks(const at::Tensor& from, const at::Tensor& to, std::int64_t first,
+                  const Visit& visit) {
+  if (from.numel() == 0) return Done{};
+  if (from.numel() <= kBlock) return visit(from, to, first);
+  if (from.dim() > 1 && from.is_contiguous() && to.is_contiguous())
+    return for_blocks(from.view(-1), to.view(-1), first, visit);
+  const std::int64_t size = from.size(0), inner = from.numel() / size;
+  if (size == 1) return for_blocks(from.select(0, 0), to.select(0, 0), first, visit);
+  const std::int64_t rows = std::max<std::int64_t>(1, kBlock / inner);
+  for (std::int64_t row = 0; row < size; row += rows) {
+    const std::int64_t length = std::min(rows, size - row);
+    REGRAFT_CHECK(for_blocks(from.narrow(0, row, length), to.narrow(0, row, length),
+                             first + row * inner, visit));
+  }
+  return Done{};
+}
+
+// Floats of every kind as float32 or float64, integers as float64: for comparing.
+at::Tensor widened(const at::Tensor& numbers) {
+  const c10::ScalarType type = numbers.scalar_type();
+  if (type == c10::kDouble || type == c10::kFloat) return numbers;
+  return numbers.to(c10::isFloatingType(type) ? c10::kFloat : c10::kDouble);
+}
+
+// --- what is lost -------------------------------------------------------------------------------
+
+// Half a step above the largest finite value: what is beyond rounds to no finite one, though torch
+// may give the largest.
+double limit(DType dtype) {
+  const double top = largest(dtype);
+  int digits = 0;
+  switch (dtype) {
+    case DType::float8_e4m3fn:
+    case DType::float8_e4m3fnuz:
+      digits = 4;
+      break;
+    case DType::float8_e5m2:
+    case DType::float8_e5m2fnuz:
+      digits = 3;
+      break;
+    default:  // torch gives infinity or NaN
+      return std::numeric_limits<double>::infinity();
+  }
+  return top + std::ldexp(1.0, std::ilogb(top) - digits);
+}
+
+// True where `to`, made of `from`, is not its value rounded. Both are real numbers.
+at::Tensor lost_by_float(const at::Tensor& from, const at::Tensor& to, DType to_dtype) {
+  const at::Tensor before = widened(from), after = widened(to);
+  const at::Tensor finite = at::isfinite(before);
+  at::Tensor lost = finite.logical_and(at::isfinite(after).logical_not());
+  if (const double top = limit(to_dtype); std::isfinite(top))
+    lost.logical_or_(finite.logical_and(before.abs().gt(top)));
+  if (!holds(to_dtype, std::numeric_limits<double>::infinity()))
+    lost.logical_or_(at::isinf(before));
+  // Neither zero nor a sign: powers of two only.
+  if (to_dtype == DType::float8_e8m0fnu) lost.logical_or_(before.le(0));
+  return lost;
+}
+
+struct Range {
+  std::int64_t low = 0;
+  int bits = 0;  // below 2^bits
+};
+Range range_of(DType integer) {
+  const int width = static_cast<int>(itemsize(integer)) * 8;
+  switch (integer) {
+    case DType::uint64:
+    case DType::uint32:
+    case DType::uint16:
+    case DType::uint8:
+      return {0, width};
+    default:
+      return {std::numeric_limits<std::int64_t>::min() >> (64 - width), width - 1};
+  }
+}
+
+at::Tensor lost_by_integer(const at::Tensor& from, DType from_dtype, DType to_dtype) {
+  const Range range = range_of(to_dtype);
+  if (kind(from_dtype) == Kind::floating) {
+    // Both ends are powers of two, so they are exact in the dtype of the comparison. NaN fails it.
+    const at::Tensor whole = widened(from).trunc();
+    return whole.ge(static_cast<double>(range.low))
+        .logical_and_(whole.lt(std::ldexp(1.0, range.bits)))
+        .logical_not_();
+  }
+  // As int64; those of uint64 that do not fit are negative ones.
+  const bool wide = from_dtype == DType::uint64;
+  const at::Tensor whole = wide ? from.view(c10::kLong) : from.to(c10::kLong);
+  at::Tensor lost = whole.lt(wide ? 0 : range.low);
+  if (range.bits < 63) lost.logical_or_(whole.ge(std::int64_t{1} << range.bits));
+  return lost;
+}
+
+// --- what is said of it -------------------------------------------------------------------------
+
+template <typename Number>
+std::string digits_of(Number value) {
+  if constexpr (std::is_floating_point_v<Number>)
+    if (std::isnan(value)) return "nan";
+  std::array<char, 32> digits{};
+  return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr};
+}
+
+// As few digits as tell it from its neighbours in the dtype that it comes from.
+std::string text_of(const at::Tensor& element) {
+  const c10::ScalarType type = element.scalar_type();
+  if (c10::isComplexType(type)) {
+    const at::Tensor parts = at::view_as_real(element);
+    const std::string imaginary = text_of(parts.select(-1, 1));
+    return text_of(parts.select(-1, 0)) + (imaginary.starts_with('-') ? "" : "+") + imaginary + "j";
+  }
+  if (type == c10::kDouble) return digits_of(element.item<double>());
+  if (c10::isFloatingType(type)) return digits_of(element.to(c10::kFloat).item<float>());
+  if (type == c10::kUInt64)
+    return digits_of(static_cast<std::uint64_t>(element.view(c10::kLong).item<std::int64_t>()));
+  return digits_of(element.to(c10::kLong).item<std::int64_t>());
+}
+
+std::string limits_of(DType dtype) {
+  if (dtype == DType::float8_e8m0fnu) return "powers of two from 2^-127 to 2^127";
+  if (kind(dtype) == Kind::integer) {
+    const Range range = range_of(dtype);
+    const std::uint64_t top = (std::uint64_t{1} << (range.bits - 1)) * 2 - 1;
+    return digits_of(range.low) + " to " + digits_of(top);
+  }
+  const double top = largest(dtype);
+  const auto narrow = static_cast<float>(top);
+  std::string text = "largest " + (narrow == top ? digits_of(narrow) : digits_of(top));
+  if (kind(dtype) == Kind::complex) text += " in each part";
+  return text;
+}
+
+std::string place_of(std::int64_t number, at::IntArrayRef sizes) {
+  if (sizes.empty()) return "the element";
+  Shape index(sizes.size());
+  for (std::size_t i = sizes.size(); i-- > 0; number /= sizes[i]) index[i] = number % sizes[i];
+  return "element " + to_string(index);
+}
+
+Diagnostic cast_overflow(const at::Tensor& element, std::int64_t number, at::IntArrayRef sizes,
+                         DType to_dtype) {
+  return error(Code::cast_overflow, {},
+               place_of(number, sizes) + " is " + text_of(element) + ", which " +
+                   std::string(name(to_dtype)) + " cannot hold (" + limits_of(to_dtype) + ")",
+               "cast it to a dtype that holds its values, or leave its dtype as it is");
+}
+
+// --- casts --------------------------------------------------------------------------------------
+
+// See cast.h: floats to integers without a check.
+at::Tensor by_way_of_int64(const at::Tensor& from, DType to_dtype) {
+  at::Tensor whole = from.to(c10::kDouble).trunc();
+  if (to_dtype == DType::uint64)  // its upper half, as the int64 of the same bits
+    whole = at::where(whole.ge(0x1p63).logical_and_(whole.lt(0x1p64)), whole.sub(0x1p64), whole);
+  const at::Tensor fits = whole.ge(-0x1p63).logical_and_(whole.lt(0x1p63));
+  return whole.masked_fill_(fits.logical_not(), -0x1p63).to(c10::kLong);
+}
+
+at::Tensor lost_by_cast(const at::Tensor& from, DType from_dtype, const at::Tensor& to,
+                        DType to_dtype) {
+  if (kind(to_dtype) == Kind::integer) return lost_by_integer(from, from_dtype, to_dtype);
+  if (kind(to_dtype) != Kind::complex) return lost_by_float(from, to, to_dtype);
+  const at::Tensor parts = at::view_as_real(to);
+  if (kind(from_dtype) != Kind::complex) return lost_by_float(from, parts.select(-1, 0), to_dtype);
+  return lost_by_float(at::view_as_real(from), parts, to_dtype).any(-1);
+}
+
+DType part_of(DType complex) {
+  if (complex == DType::complex128) return DType::float64;
+  return complex == DType::complex64 ? DType::float32 : DType::float16;
+}
+
+}  // namespace
+
+Status cast_into(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
+                 bool checked) {
+  const Kind into = kind(to_dtype);
+  if (kind(from_dtype) == Kind::complex && (into == Kind::floating || into == Kind::integer))
+    return cast_into(at::view_as_real(from).select(-1, 0), part_of(from_dtype), to, to_dtype,
+                     checked);
+  const bool integer_of_float = kind(from_dtype) == Kind::floating && into == Kind::integer;
+  checked = checked && !widens(from_dtype, to_dtype) && into != Kind::boolean;
+  // ATen refuses dtypes of bits by itself.
+  if ((!checked && !integer_of_float) || into == Kind::bits || kind(from_dtype) == Kind::bits) {
+    to.copy_(from);
+    return Done{};
+  }
+  return for_blocks(from, to, 0, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {
+    if (checked && into != Kind::integer) b.copy_(a);
+    if (checked) {
+      const at::Tensor lost = lost_by_cast(a, from_dtype, b, to_dtype);
+      if (lost.any().item<bool>()) {
+        const auto at = lost.flatten().nonzero()[0].item<std::int64_t>();
+        return Status(cast_overflow(a.reshape(-1)[at], first + at, from.sizes(), to_dtype));
+      }
+      if (into == Kind::integer) b.copy_(a);
+    } else {
+      (to_dtype == DType::uint64 ? b.view(c10::kLong) : b).copy_(by_way_of_int64(a, to_dtype));
+    }
+    return Status(Done{});
+  });
+}
+
+}  // namespace regraft
