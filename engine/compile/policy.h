@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/diagnostic.h"
@@ -39,16 +40,33 @@ struct Situation {
   const Tensor* target = nullptr;
   ExprPtr target_values;  // null: the target has none
   ExprPtr result;
+  std::string_view tied_as;  // the first of the names it is tied to in the target, or its own
 };
+
+// The part of a result that a shape policy carries over. One number a dimension, in elements.
+struct CopiedRegion {
+  std::vector<std::int64_t> from;  // where it begins in the result
+  std::vector<std::int64_t> to;    // where it is laid in the target
+  Shape size;
+};
+// What stands around it: the target's own values, or one number.
+struct OwnValues {};
+using Surround = std::variant<OwnValues, Scalar>;
 
 // What a policy makes of it.
 struct Settled {
   Decision decision = Decision::error;
-  ExprPtr expr;             // null for omitted and error
-  bool continues = false;   // the next policy (dtype after shape) still has a say
-  std::string detail;       // for the report
-  Code code = Code::usage;  // of errors
-  std::string message;      // of errors; the planner adds the place
+  ExprPtr expr;            // null for omitted and error
+  bool continues = false;  // the next policy (dtype after shape) still has a say
+  bool lossy = false;      // values may have been rounded
+  // Of shape policies that take over a region: `expr` is that region alone, and the planner lays it
+  // into `surround` once its dtype is settled, so that what stands around it is never rounded. The
+  // policy has seen to it that the target has values, where they are asked for.
+  std::optional<CopiedRegion> copied;
+  std::optional<Surround> surround;  // empty: the region is the whole target
+  std::string detail;                // for the report
+  Code code = Code::usage;           // of errors
+  std::string message;               // of errors; the planner adds the place
   std::string hint;
 };
 

@@ -92,7 +92,8 @@ void settle_extras(const Program& program, const Inputs& inputs, Plan& plan,
     const std::vector<Extra>& extras = inputs.sources[input]->extras;
     for (std::uint32_t i = 0; i < extras.size(); ++i) {
       const PolicyCase& chosen = program.policy(PolicyKind::extras).case_for(extras[i].path);
-      const Settled settled = chosen.action->settle({extras[i].path, nullptr, nullptr, nullptr});
+      const Settled settled =
+          chosen.action->settle({extras[i].path, nullptr, nullptr, nullptr, extras[i].path});
       if (settled.decision == Decision::error)
         violations.add(settled.code, chosen.where, extras[i].path, extras[i].summary, settled.hint);
       plan.extras.push_back({input, i, chosen.word});

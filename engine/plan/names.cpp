@@ -29,10 +29,11 @@ struct Waiting {
 class Flow {
  public:
   Flow(const Program& program, const Inputs& inputs, Diagnostics& diagnostics,
-       std::int64_t set_memory)
+       std::int64_t set_memory, Trail* trail)
       : program_(program),
         inputs_(inputs),
         diagnostics_(diagnostics),
+        trail_(trail),
         set_(all_patterns(program), set_memory) {
     for (std::uint32_t rule = 0; rule < program.rules.size(); ++rule) {
       first_pattern_.push_back(owner_.size());
@@ -81,6 +82,7 @@ class Flow {
   // A new item behind `anchor` (kNone: in front).
   std::uint32_t append(std::string name, ExprPtr expr, std::uint32_t step, std::uint32_t anchor) {
     const auto index = static_cast<std::uint32_t>(items_.size());
+    if (trail_) trail_->items.push_back({name, expr, {}, kNone, kNone});
     items_.push_back({std::move(name), std::move(expr), step, anchor, kNone, 0, true});
     Item& item = items_.back();
     std::uint32_t& link = anchor == kNone ? first_ : items_[anchor].next;
@@ -93,7 +95,8 @@ class Flow {
     return index;
   }
 
-  void unlink(std::uint32_t index) {
+  void unlink(std::uint32_t index, std::uint32_t rule) {
+    if (trail_) trail_->items[index].gone = rule;
     Item& item = items_[index];
     (item.previous == kNone ? first_ : items_[item.previous].next) = item.next;
     (item.next == kNone ? last_ : items_[item.next].previous) = item.previous;
@@ -110,6 +113,7 @@ class Flow {
   }
 
   void run_rule(std::uint32_t index) {
+    if (trail_) trail_->rules_run = index + 1;
     const Rule& rule = program_.rules[index];
     std::vector<Waiting> waiting = std::move(buckets_[index]);
     std::erase_if(waiting, [&](const Waiting& one) { return !items_[one.item].alive; });
@@ -119,7 +123,7 @@ class Flow {
     std::vector<Match> matches;
     std::vector<std::uint32_t> matched;  // items, parallel to matches
     for (const Waiting& one : waiting) {
-      if (std::optional<Match> match = match_of(rule, one)) {
+      if (std::optional<Match> match = match_of(index, one)) {
         ++names_.rules[index].matches;
         ++names_.rules[index].entries[one.entry];
         matches.push_back(std::move(*match));
@@ -133,11 +137,13 @@ class Flow {
     apply(index, rule.bound->apply(matches, program_.variables), matched, matches);
   }
 
-  std::optional<Match> match_of(const Rule& rule, const Waiting& one) {
+  std::optional<Match> match_of(std::uint32_t index, const Waiting& one) {
+    using Outcome = Trail::Outcome;
+    const Rule& rule = program_.rules[index];
     const Item& item = items_[one.item];
     const Pattern& pattern = rule.entries[one.entry].pattern;
-    if (any_found(rule.unless, item.name)) return std::nullopt;
-    if (!rule.where_clause.holds(*item.expr)) return std::nullopt;
+    if (any_found(rule.unless, item.name)) return passes(index, one, Outcome::unless);
+    if (!rule.where_clause.holds(*item.expr)) return passes(index, one, Outcome::where);
     std::optional<Found> found = pattern.find(item.name);
     if (!found) return std::nullopt;
     if (!rule.when.empty()) {
@@ -146,9 +152,20 @@ class Flow {
                                                               .found = &*found,
                                                               .part_index = std::nullopt});
       if (!holds) fail(for_tensor(holds.error(), item.name));
-      if (!holds || !*holds) return std::nullopt;
+      if (!holds || !*holds) return passes(index, one, holds ? Outcome::when : Outcome::failed);
     }
+    look(index, one, Outcome::matched);
     return Match{item.name, &item.expr, one.entry, &pattern, std::move(*found)};
+  }
+
+  std::nullopt_t passes(std::uint32_t rule, const Waiting& one, Trail::Outcome outcome) {
+    look(rule, one, outcome);
+    return std::nullopt;
+  }
+
+  void look(std::uint32_t rule, const Waiting& one, Trail::Outcome outcome) {
+    if (trail_)
+      trail_->looks.push_back({one.item, rule, static_cast<std::uint32_t>(one.entry), outcome});
   }
 
   // The names are not what the spec means: rules that follow would only report the consequences.
@@ -174,7 +191,7 @@ class Flow {
   void drop(std::uint32_t item, std::uint32_t rule) {
     for (const Load& load : loads_of(*items_[item].expr)) names_.dropped.push_back({load, rule});
     by_name_.erase(items_[item].name);
-    unlink(item);
+    unlink(item, rule);
   }
 
   void keep_only(std::uint32_t rule, const std::vector<std::uint32_t>& matched) {
@@ -217,6 +234,10 @@ class Flow {
       const auto last_step = static_cast<std::uint32_t>(names_.steps.size() - 1);
       const std::uint32_t item =
           append(std::move(put.name), std::move(put.expr), last_step, behind[anchor]);
+      if (trail_) {
+        trail_->items[item].rule = rule;
+        for (const std::uint32_t i : put.from) trail_->items[item].parents.push_back(matched[i]);
+      }
       const bool takes_the_place = consumed[anchor] && behind[anchor] == matched[anchor];
       items_[item].order = items_[matched[anchor]].order;
       renumber |= !takes_the_place;
@@ -228,7 +249,7 @@ class Flow {
       if (!put_again[i])
         for (const Load& load : loads_of(*items_[matched[i]].expr))
           names_.dropped.push_back({load, rule});
-      unlink(matched[i]);
+      unlink(matched[i], rule);
     }
     if (renumber) {
       std::uint64_t order = 0;
@@ -270,6 +291,7 @@ class Flow {
   const Program& program_;
   const Inputs& inputs_;
   Diagnostics& diagnostics_;
+  Trail* trail_;
   PatternSet set_;
   std::vector<std::pair<std::uint32_t, std::size_t>> owner_;  // pattern -> rule and entry
   std::vector<std::size_t> first_pattern_;                    // rule -> its first pattern
@@ -283,8 +305,8 @@ class Flow {
 }  // namespace
 
 Names run_rules(const Program& program, const Inputs& inputs, Diagnostics& diagnostics,
-                std::int64_t set_memory) {
-  return Flow(program, inputs, diagnostics, set_memory).run();
+                std::int64_t set_memory, Trail* trail) {
+  return Flow(program, inputs, diagnostics, set_memory, trail).run();
 }
 
 }  // namespace regraft

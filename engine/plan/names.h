@@ -29,8 +29,30 @@ struct Names {
   bool complete = true;              // false: a rule failed and those after it did not run
 };
 
+// Every name that there was on the way, and what the rules said of it: for `explain`. A plan does
+// without.
+struct Trail {
+  struct Item {
+    std::string name;
+    ExprPtr expr;
+    std::vector<std::uint32_t> parents;  // items it was made of; empty: a source's tensor
+    std::uint32_t rule = kNone;          // that put it
+    std::uint32_t gone = kNone;          // the rule that consumed or dropped it
+  };
+  enum class Outcome { matched, unless, where, when, failed };  // failed: `when` has no value
+  // A rule, one of whose patterns is found in a name.
+  struct Look {
+    std::uint32_t item, rule, entry;
+    Outcome outcome;
+  };
+  std::vector<Item> items;      // first the sources' tensors, in order
+  std::vector<Look> looks;      // in the order of the rules
+  std::uint32_t rules_run = 0;  // the last of them failed when Names::complete is false
+};
+
 // `set_memory`: of the pattern set, bytes; tests give it little and demand the same names.
+// `trail`: filled if it is given.
 Names run_rules(const Program& program, const Inputs& inputs, Diagnostics& diagnostics,
-                std::int64_t set_memory = 64 << 20);
+                std::int64_t set_memory = 64 << 20, Trail* trail = nullptr);
 
 }  // namespace regraft

@@ -38,6 +38,8 @@ struct PlannedTensor {
   Location policy;               // the case in the spec; unknown for a default
   std::string tied_to;           // loaded with this name, which it is tied to in the target
   bool untied = false;           // was tied in source or target and now stands alone
+  bool lossy = false;            // cast to a dtype that cannot hold every value of its own
+  std::optional<CopiedRegion> copied;  // of a result that a shape policy took over in part
 };
 
 // A result that is no name of the target, whatever the policy made of it.

@@ -42,6 +42,10 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
            at(planned.policy, planned.policy_word);
     if (!planned.tied_to.empty()) out += " tied to " + printable(planned.tied_to);
     if (planned.untied) out += " untied";
+    if (planned.expr && planned.lossy) out += " lossy";
+    if (planned.expr && planned.copied)
+      out += " copied " + to_string(planned.copied->size) + " from " +
+             to_string(planned.copied->from) + " to " + to_string(planned.copied->to);
     if (!planned.detail.empty()) out += ": " + planned.detail;
     out += "\n";
   }

@@ -33,6 +33,10 @@ class TiedNames {
     if (group_of_[tensor] == kNone) return {};
     return groups_[group_of_[tensor]];
   }
+  // The first of them in the target's order; `tensor` itself when it stands alone.
+  [[nodiscard]] std::uint32_t first(std::uint32_t tensor) const {
+    return group_of_[tensor] == kNone ? tensor : groups_[group_of_[tensor]].front();
+  }
 
  private:
   std::vector<std::uint32_t> group_of_;
@@ -54,7 +58,7 @@ class Matcher {
     plan_.tensors.reserve(results_.size());
     for (const Live& result : results_) {
       PlannedTensor planned = from_result(result.name, result);
-      finish(planned, result.expr);
+      finish(planned, result.expr, result.expr);
       plan_.tensors.push_back(std::move(planned));
     }
     violations_.report(program_, diagnostics_);
@@ -102,9 +106,9 @@ class Matcher {
   }
 
   // A result that fits: loaded, or transformed when a rule changed more than its name.
-  void finish(PlannedTensor& planned, const ExprPtr& expr) {
+  void finish(PlannedTensor& planned, const ExprPtr& result, const ExprPtr& expr) {
     if (!can_carry(planned, *expr)) return;
-    planned.decision = moves_only(*expr) ? Decision::loaded : Decision::transformed;
+    planned.decision = moves_only(*result) ? Decision::loaded : Decision::transformed;
     planned.expr = expr;
   }
 
@@ -112,10 +116,22 @@ class Matcher {
   bool consult(PolicyKind kind, const Situation& situation, PlannedTensor& planned, ExprPtr& expr) {
     const PolicyCase& chosen = program_.policy(kind).case_for(situation.name);
     Settled settled = chosen.action->settle(situation);
-    planned.policy_word = chosen.word;
-    planned.policy = chosen.where;
-    planned.detail = settled.detail;
+    if (planned.decision == Decision::adapted && settled.decision != Decision::error) {
+      // dtype after shape: the shape's case is the one that is named, its detail comes first.
+      planned.detail += "; " + settled.detail;
+    } else {
+      planned.policy_word = chosen.word;
+      planned.policy = chosen.where;
+      planned.detail = settled.detail;
+    }
+    planned.lossy = planned.lossy || settled.lossy;
+    if (settled.copied) {
+      planned.copied = std::move(settled.copied);
+      surround_ = settled.surround;
+    }
     if (settled.decision == Decision::error) {
+      planned.decision = Decision::error;
+      planned.copied.reset();
       planned.detail = settled.message;
       const bool says_all =
           settled.code == Code::missing_tensor || settled.code == Code::unexpected_tensor;
@@ -146,23 +162,18 @@ class Matcher {
       if (!chosen) {
         chosen = &result;
         planned.tied_to = result.name;
-      } else if (!same(*chosen->expr, *result.expr)) {
+      } else if (identity(*chosen->expr, all_) != identity(*result.expr, all_)) {
         conflict_ = &result;
       }
     }
     return chosen;
   }
 
-  bool same(const Expr& a, const Expr& b) const {
-    if (equal(a, b)) return true;
-    const auto left = as_view(a, all_), right = as_view(b, all_);
-    return left && right && *left == *right;
-  }
-
   void one(std::uint32_t index, const TiedNames& ties) {
     const Tensor& target = inputs_.target->tensors[index];
     PlannedTensor planned;
     conflict_ = nullptr;
+    surround_.reset();
     const Live* result = reaching(index, ties, planned);
     if (result) {
       std::string tied_to = std::move(planned.tied_to);
@@ -177,13 +188,14 @@ class Matcher {
       violations_.add(Code::tie_conflict, {}, target.name, planned.detail,
                       "drop one of them, or rename both from one source tensor");
     } else {
-      settle(target, result, planned);
+      settle(target, inputs_.target->tensors[ties.first(index)].name, result, planned);
     }
     plan_.tensors.push_back(std::move(planned));
   }
 
-  void settle(const Tensor& target, const Live* result, PlannedTensor& planned) {
-    Situation situation{target.name, &target, nullptr, result ? result->expr : nullptr};
+  void settle(const Tensor& target, std::string_view tied_as, const Live* result,
+              PlannedTensor& planned) {
+    Situation situation{target.name, &target, nullptr, result ? result->expr : nullptr, tied_as};
     if (inputs_.target->has_values && !target.meta)
       situation.target_values = load(inputs_.target_index(), planned.target, target);
     ExprPtr expr = situation.result;
@@ -202,8 +214,30 @@ class Matcher {
     const bool adapted = planned.decision == Decision::adapted;
     if (expr->dtype != target.dtype && !consult(PolicyKind::dtype, situation, planned, expr))
       return;
-    finish(planned, expr);
+    if (surround_ && !lay_into_surround(situation, planned, expr)) return;
+    finish(planned, result->expr, expr);
     if (adapted && planned.expr) planned.decision = Decision::adapted;
+  }
+
+  // A region that a shape policy took over, with what stands around it in the target. The dtype is
+  // settled, so neither the target's own values nor a number are rounded on the way.
+  bool lay_into_surround(const Situation& situation, PlannedTensor& planned, ExprPtr& expr) {
+    if (const auto* number = std::get_if<Scalar>(&*surround_)) {
+      if (holds(expr->dtype, *number)) {
+        expr = pad(expr, planned.copied->to, situation.target->shape, *number);
+        return true;
+      }
+      planned.decision = Decision::error;
+      planned.detail = "`fill` is " + to_string(*number) + ", which no " +
+                       std::string(name(expr->dtype)) + " can be";
+      violations_.add(Code::shape_mismatch, planned.policy, planned.name, planned.detail,
+                      "give a number that the dtype holds, or `fill: keep`");
+      return false;
+    }
+    const ExprPtr base = cast(situation.target_values, expr->dtype, true);
+    planned.lossy = planned.lossy || !widens(situation.target->dtype, expr->dtype);
+    expr = overlay(base, expr, planned.copied->to);
+    return true;
   }
 
   void unexpected() {
@@ -214,11 +248,12 @@ class Matcher {
       if (known.contains(result.name)) continue;
       PlannedTensor planned = from_result(result.name, result);
       ExprPtr expr = result.expr;
-      consult(PolicyKind::unexpected, {result.name, nullptr, nullptr, result.expr}, planned, expr);
+      const Situation situation{result.name, nullptr, nullptr, result.expr, result.name};
+      consult(PolicyKind::unexpected, situation, planned, expr);
       plan_.unexpected.push_back({result.name, expr->dtype, expr->shape, planned.from,
                                   planned.policy_word, planned.policy});
       if (planned.decision != Decision::unexpected) continue;
-      finish(planned, expr);
+      finish(planned, expr, expr);
       if (planned.expr) planned.decision = Decision::unexpected;
       plan_.tensors.push_back(std::move(planned));
     }
@@ -232,7 +267,9 @@ class Matcher {
   Diagnostics& diagnostics_;
   Violations violations_;
   std::unordered_map<std::string_view, std::uint32_t> by_name_;
-  const Live* conflict_ = nullptr;  // of the name that is being settled
+  // Of the name that is being settled.
+  const Live* conflict_ = nullptr;
+  std::optional<Surround> surround_;
 };
 
 }  // namespace

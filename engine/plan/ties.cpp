@@ -1,52 +1,75 @@
-// Ties: names that were one view and are no longer treated alike.
+// Ties: names that were one view, in a source or in the target, and are no longer treated alike.
+#include <algorithm>
 #include <map>
+#include <string>
 
 #include "plan/target.h"
 
 namespace regraft {
 namespace {
 
-using ViewKey =
-    std::tuple<std::uint32_t, std::uint32_t, std::int64_t, DType, Shape, Shape, bool, bool>;
+class Ties {
+ public:
+  Ties(const Inputs& inputs, Plan& plan) : inputs_(inputs), all_(inputs.all()), plan_(plan) {
+    for (const Catalog* catalog : all_) {
+      std::vector<std::uint32_t>& users = users_.emplace_back(catalog->storages.size());
+      for (const Tensor& tensor : catalog->tensors)
+        if (tensor.unsupported.empty()) ++users[tensor.storage];
+    }
+  }
 
-ViewKey key_of(std::uint32_t input, const Tensor& tensor) {
-  return {input,        tensor.storage, tensor.offset, tensor.dtype,
-          tensor.shape, tensor.strides, tensor.conj,   tensor.neg};
-}
+  void mark() {
+    for (PlannedTensor& planned : plan_.tensors) {
+      if (!planned.expr) continue;
+      add(planned.from, planned);
+      if (planned.target != kNone) add({{inputs_.target_index(), planned.target}}, planned);
+    }
+    for (const auto& [origin, members] : groups_) {
+      if (members.size() < 2) continue;
+      std::vector<std::string> now;
+      for (const PlannedTensor* member : members) now.push_back(identity(*member->expr, all_));
+      if (std::adjacent_find(now.begin(), now.end(), std::not_equal_to<>()) == now.end()) continue;
+      for (std::size_t i = 0; i < members.size(); ++i)
+        members[i]->untied = members[i]->untied || now[i] != origin;
+    }
+  }
+
+ private:
+  // A name by the views that its values begin as. Names of one tensor in a source that was copied
+  // count too; most storages have one user, which is tied to nothing.
+  void add(const std::vector<Load>& loads, PlannedTensor& planned) {
+    std::string key;
+    bool shared = !loads.empty();
+    for (const Load& one : loads) {
+      const Tensor& tensor = tensor_of(one, inputs_);
+      if (!tensor.unsupported.empty()) return;
+      shared = shared && (users_[one.input][tensor.storage] > 1 || reached_twice(one));
+      if (!shared) return;
+      key += identity(*load(one.input, one.tensor, tensor), all_);
+    }
+    if (shared) groups_[key].push_back(&planned);
+  }
+
+  bool reached_twice(const Load& load) {
+    if (reached_.empty()) {
+      for (const Catalog* catalog : all_) reached_.emplace_back(catalog->tensors.size());
+      for (const PlannedTensor& planned : plan_.tensors)
+        if (planned.expr)
+          for (const Load& one : planned.from) ++reached_[one.input][one.tensor];
+    }
+    return reached_[load.input][load.tensor] > 1;
+  }
+
+  const Inputs& inputs_;
+  const std::vector<const Catalog*> all_;
+  Plan& plan_;
+  std::vector<std::vector<std::uint32_t>> users_;    // tensors by input and storage
+  std::vector<std::vector<std::uint32_t>> reached_;  // outputs by input and tensor
+  std::map<std::string, std::vector<PlannedTensor*>> groups_;
+};
 
 }  // namespace
 
-void mark_untied(const Inputs& inputs, Plan& plan) {
-  const std::vector<const Catalog*> all = inputs.all();
-  // Most storages have one name, which is tied to nothing.
-  std::vector<std::vector<std::uint32_t>> names(all.size());
-  for (std::size_t input = 0; input < all.size(); ++input)
-    names[input].resize(all[input]->storages.size());
-  for (const PlannedTensor& planned : plan.tensors)
-    if (planned.expr)
-      for (const Load& load : loads_of(*planned.expr))
-        if (const Tensor& tensor = tensor_of(load, inputs); tensor.unsupported.empty())
-          ++names[load.input][tensor.storage];
-  // Where each output's values come from before any change: names that begin as one view were tied.
-  std::map<ViewKey, std::vector<PlannedTensor*>> origins;
-  for (PlannedTensor& planned : plan.tensors) {
-    if (!planned.expr) continue;
-    const std::vector<Load> loads = loads_of(*planned.expr);
-    if (loads.size() != 1) continue;
-    const Tensor& tensor = tensor_of(loads.front(), inputs);
-    if (tensor.unsupported.empty() && names[loads.front().input][tensor.storage] > 1)
-      origins[key_of(loads.front().input, tensor)].push_back(&planned);
-  }
-  for (auto& [origin, members] : origins) {
-    if (members.size() < 2) continue;
-    for (PlannedTensor* member : members) {
-      const auto view = as_view(*member->expr, all);
-      const bool as_it_was =
-          view && ViewKey{view->input, view->storage, view->offset, view->dtype,
-                          view->shape, view->strides, view->conj,   view->neg} == origin;
-      member->untied = !as_it_was;
-    }
-  }
-}
+void mark_untied(const Inputs& inputs, Plan& plan) { Ties(inputs, plan).mark(); }
 
 }  // namespace regraft

@@ -11,6 +11,19 @@ void count(Tally& tally, DType dtype, const Shape& shape) {
   tally.bytes += elements * itemsize(dtype);
 }
 
+// Elements of the target that a source fills.
+std::uint64_t filled(const PlannedTensor& planned, const Shape& shape) {
+  switch (planned.decision) {
+    case Decision::loaded:
+    case Decision::transformed:
+    case Decision::adapted:
+      return static_cast<std::uint64_t>(
+          numel(planned.copied ? planned.copied->size : shape).value_or(0));
+    default:
+      return 0;
+  }
+}
+
 template <std::size_t N>
 std::uint64_t sum(const std::array<Tally, N>& tallies) {
   std::uint64_t total = 0;
@@ -34,10 +47,7 @@ void count_totals(const Inputs& inputs, Plan& plan) {
     count(totals.decisions[static_cast<std::size_t>(planned.decision)], dtype, shape);
     if (planned.decision == Decision::unexpected) continue;
     count(totals.target, target ? target->dtype : dtype, target ? target->shape : shape);
-    const bool filled = planned.decision == Decision::loaded ||
-                        planned.decision == Decision::transformed ||
-                        planned.decision == Decision::adapted;
-    if (filled) totals.loaded_elements += static_cast<std::uint64_t>(numel(shape).value_or(0));
+    totals.loaded_elements += filled(planned, shape);
   }
   for (std::size_t input = 0; input < plan.sources.size(); ++input)
     for (std::size_t i = 0; i < plan.sources[input].size(); ++i) {

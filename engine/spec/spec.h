@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/diagnostic.h"
+#include "base/result.h"
 #include "text/yaml.h"
 
 namespace regraft {
@@ -37,6 +37,9 @@ std::span<const Key> spec_keys();  // top level
 std::span<const Key> source_keys();
 std::span<const Key> output_keys();
 std::span<const Key> expect_keys();
+
+// The text of a spec file, of at most 16 MiB.
+Result<SourceTextPtr> read_spec_file(const std::string& path);
 
 // The language version is checked before anything else. Reports every mistake; empty only when
 // nothing can be made of the text, so that compile() can report its own in the same run.

@@ -20,13 +20,20 @@
 namespace regraft {
 
 // How a parameter is written in YAML: gives its check, its JSON Schema and its line in the
-// reference.
+// reference. Numbers are literal.
 enum class ParamType {
   patterns,           // a pattern, a list of patterns, or {exact: ...}
   patterns_or_table,  // the same, or a mapping of patterns to templates
   text_template,      // `to`
   boolean,
-  word,  // one of Param::words
+  word,            // one of Param::words
+  natural,         // an integer from 0 up
+  number,          // a finite number
+  magnitude,       // a finite number from 0 up
+  number_or_keep,  // a number, `.inf` and `.nan` too, or `keep`
+  dims,            // a list of dimensions; negatives count from the end
+  grid,            // `[h, w]`, both from 1 up
+  axes,            // `1 (h w) c`
 };
 
 struct Param {

@@ -1,14 +1,10 @@
 // shape: a result has another shape than its name in the target. Settled before dtype.
-#include <array>
+#include "plan/policy/shape.h"
 
-#include "plan/policy/action.h"
+#include "verbs/parameters.h"
 
 namespace regraft {
 namespace {
-
-std::string against(const Situation& situation) {
-  return to_string(situation.result->shape) + " against " + to_string(situation.target->shape);
-}
 
 Settled fail(const Situation& situation) {
   return refuse(Code::shape_mismatch, against(situation),
@@ -20,18 +16,11 @@ class Skipping final : public BoundAction {
  public:
   explicit Skipping(bool or_omit) : or_omit_(or_omit) {}
   Settled settle(const Situation& situation) const override {
+    if (!situation.target_values) return without_values(situation, or_omit_);
     Settled settled;
-    if (situation.target_values) {
-      settled.decision = Decision::skipped;
-      settled.expr = situation.target_values;
-      settled.detail = against(situation) + ": target's own values";
-    } else if (or_omit_) {
-      settled.decision = Decision::omitted;
-      settled.detail = against(situation) + ": left out, the target has no values";
-    } else {
-      return refuse(Code::no_values, against(situation) + ", and the target has no values to keep",
-                    "add `or: omit` to the case, or give a target with values");
-    }
+    settled.decision = Decision::skipped;
+    settled.expr = situation.target_values;
+    settled.detail = against(situation) + ": target's own values";
     return settled;
   }
 
@@ -39,10 +28,7 @@ class Skipping final : public BoundAction {
   bool or_omit_;
 };
 
-constexpr std::array<std::string_view, 1> kOrWords = {"omit"};
-constexpr std::array<Param, 1> kSkipParams = {
-    {{"or", ParamType::word, false, "`omit`: a target without values leaves the name out.",
-      kOrWords}}};
+constexpr std::array<Param, 1> kSkipParams = {kOrParam};
 
 class Skip final : public Action {
  public:
@@ -53,21 +39,65 @@ class Skip final : public Action {
   std::span<const Param> params() const override { return kSkipParams; }
   std::unique_ptr<const BoundAction> bind(const yaml::Node* parameters,
                                           Diagnostics& diagnostics) const override {
-    const yaml::Node* word = parameters ? parameters->find("or") : nullptr;
-    if (word && (!word->is_scalar() || word->text != "omit"))
-      diagnostics.add(
-          error(Code::wrong_type, word->where, "`or` is `omit`, not " + yaml::describe(*word)));
-    return std::make_unique<Skipping>(word != nullptr);
+    return std::make_unique<Skipping>(
+        Parameters(parameters, kSkipParams, diagnostics).word("or").has_value());
   }
 };
 
+Settled reshaped(const Situation& situation) {
+  const Shape& from = situation.result->shape;
+  const Shape& to = situation.target->shape;
+  if (numel(from) != numel(to))
+    return refuse(Code::shape_mismatch,
+                  against(situation) + ": " + std::to_string(numel(from).value_or(0)) +
+                      " elements against " + std::to_string(numel(to).value_or(0)),
+                  "`do: reshape` keeps the number of elements; `do: skip` leaves the target's own "
+                  "values");
+  Settled settled;
+  settled.decision = Decision::adapted;
+  settled.expr = reshape(situation.result, to);
+  settled.continues = true;
+  settled.detail = becomes(situation, "reshape");
+  return settled;
+}
+
 const SimpleAction kError("error", "It is an error.", fail);
+const SimpleAction kReshape(
+    "reshape", "The same elements in row-major order; another number of them is an error.",
+    reshaped);
+
+std::vector<const Action*> all_words() {
+  static const Skip skip;
+  std::vector<const Action*> words = {&kError, &skip};
+  words.insert(words.end(), region_actions().begin(), region_actions().end());
+  words.push_back(&kReshape);
+  words.push_back(&interpolate_action());
+  return words;
+}
 
 }  // namespace
 
+std::string against(const Situation& situation) {
+  return to_string(situation.result->shape) + " against " + to_string(situation.target->shape);
+}
+
+std::string becomes(const Situation& situation, std::string_view word) {
+  return to_string(situation.result->shape) + " -> " + to_string(situation.target->shape) + " " +
+         std::string(word);
+}
+
+Settled without_values(const Situation& situation, bool or_omit) {
+  if (!or_omit)
+    return refuse(Code::no_values, against(situation) + ", and the target has no values to keep",
+                  "add `or: omit` to the case, or give a target with values");
+  Settled settled;
+  settled.decision = Decision::omitted;
+  settled.detail = against(situation) + ": left out, the target has no values";
+  return settled;
+}
+
 const Policy& shape_policy() {
-  static const Skip skip;
-  static const std::array<const Action*, 2> actions = {&kError, &skip};
+  static const std::vector<const Action*> actions = all_words();
   static const PolicyTable policy(PolicyKind::shape, "shape",
                                   "Results with another shape than the target.", actions, kError);
   return policy;
