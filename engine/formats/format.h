@@ -27,6 +27,7 @@ struct Limits {
   std::uint64_t pickle_integer_bytes = 1024;
   std::uint64_t pickle_value_bytes = 1ull << 30;
   std::uint64_t zip_entries = 1'000'000;
+  std::uint64_t script_bytes = 32ull << 20;  // of the class files of a TorchScript archive
   std::uint64_t safetensors_header_bytes = 100'000'000;
 };
 
@@ -40,7 +41,7 @@ class StorageReader {
   // True when read() gives the file's bytes unchanged from Storage::offset on (not compressed, not
   // byte-swapped), so that ranges may be copied by file offset.
   [[nodiscard]] virtual bool direct(std::uint32_t storage) const = 0;
-  [[nodiscard]] virtual const InputFile& file() const = 0;
+  [[nodiscard]] virtual const InputFile* file() const = 0;  // null: in memory
 };
 
 struct Checkpoint {
@@ -79,6 +80,7 @@ class Writer {
       const = 0;  // false: every tensor has bytes of its own
   [[nodiscard]] virtual bool holds_strides() const = 0;
   [[nodiscard]] virtual bool wants_crc32() const = 0;  // finish() uses checksums
+  [[nodiscard]] virtual bool in_memory() const { return false; }  // no file: tensors alone
   // Null, or why this tensor cannot be written ("safetensors has no dtype complex32").
   [[nodiscard]] virtual std::optional<std::string> refuses(const Tensor& tensor) const = 0;
   [[nodiscard]] virtual Result<Layout> layout(const OutputCatalog& output) const = 0;
@@ -109,7 +111,11 @@ Result<const Format*> format_for_output(const std::string& path);
 
 // The formats, each in its own file.
 const Format& torch_zip_format();
+const Format& torchscript_format();
 const Format& safetensors_format();
 const Format& schema_format();
+
+// Not one of all_formats(): an output in memory, every storage at an address that suits its dtype.
+const Format& memory_format();
 
 }  // namespace regraft

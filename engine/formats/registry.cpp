@@ -151,9 +151,9 @@ Result<const Format*> format_of(const InputFile& file) {
     look = likely_look(path, head);
   }
   if (look->what.empty()) {
-    return error(Code::not_a_checkpoint, file_location(path),
-                 "the file is no checkpoint of a known kind",
-                 "what can be read: files of torch.save, safetensors, target schemas");
+    return error(
+        Code::not_a_checkpoint, file_location(path), "the file is no checkpoint of a known kind",
+        "what can be read: files of torch.save and torch.jit.save, safetensors, target schemas");
   }
   return error(Code::not_a_checkpoint, file_location(path),
                "the file is no checkpoint: it looks like " + look->what, look->hint);
@@ -162,8 +162,9 @@ Result<const Format*> format_of(const InputFile& file) {
 }  // namespace
 
 std::span<const Format* const> all_formats() {
-  static const std::array<const Format*, 3> formats = {&torch_zip_format(), &safetensors_format(),
-                                                       &schema_format()};
+  // TorchScript before the other zip files, any of which torch_zip_format() takes.
+  static const std::array<const Format*, 4> formats = {&torchscript_format(), &torch_zip_format(),
+                                                       &safetensors_format(), &schema_format()};
   return formats;
 }
 

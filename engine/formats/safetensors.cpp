@@ -54,7 +54,7 @@ class SafetensorsReader final : public StorageReader {
     return file_->read(range.offset + offset, out);
   }
   bool direct(std::uint32_t) const override { return true; }
-  const InputFile& file() const override { return *file_; }
+  const InputFile* file() const override { return file_.get(); }
 
  private:
   std::shared_ptr<InputFile> file_;

@@ -107,7 +107,7 @@ TEST_CASE("safetensors: a file as the reference writes it") {
   CHECK(bytes_of(file, 1) == "abcd");
   CHECK(bytes_of(file, 2).empty());
   CHECK(file.reader->direct(0));
-  CHECK(file.reader->file().size() == catalog.file_bytes);
+  CHECK(file.reader->file()->size() == catalog.file_bytes);
   REQUIRE(catalog.containers.size() == 1);
   CHECK(catalog.containers[0].entries == 3);
   CHECK(catalog.containers[0].tensors == 3);

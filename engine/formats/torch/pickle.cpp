@@ -279,6 +279,13 @@ class PickleMachine {
     graph_.persistents_.push_back(node);
     return deepen(node, id) && push(node);
   }
+  // TorchScript calls the class of an enum with the bare value, which is a tuple for all others.
+  bool wrap_enum_value(NodeId callable, NodeId& argument) {
+    if (kind(argument) == NodeKind::tuple || kind(callable) != NodeKind::global ||
+        !graph_.module(callable).starts_with("__torch__"))
+      return true;
+    return push(argument) && make_tuple(stack_.size() - 1, argument);
+  }
   bool push_object(ObjectMaker maker, NodeId callable, NodeId arguments,
                    NodeId keyword_arguments = kNoNode) {
     if (kind(callable) != NodeKind::global && kind(callable) != NodeKind::object)
@@ -472,7 +479,7 @@ bool PickleMachine::step() {
         return fail("STACK_GLOBAL needs two texts");
       return push_global(a, b);
     case Opcode::reduce:
-      return pop(b) && pop(a) && push_object(ObjectMaker::reduce, a, b);
+      return pop(b) && pop(a) && wrap_enum_value(a, b) && push_object(ObjectMaker::reduce, a, b);
     case Opcode::newobj:
       return pop(b) && pop(a) && push_object(ObjectMaker::newobj, a, b);
     case Opcode::newobj_ex:

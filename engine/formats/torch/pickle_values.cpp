@@ -154,6 +154,23 @@ bool is_global(const PickleGraph& graph, NodeId node, std::string_view module,
          current_module(graph.module(node)) == module;
 }
 
+NodeId untagged(const PickleGraph& graph, NodeId node) {
+  while (graph.kind(node) == NodeKind::object) {
+    const ObjectNode& object = graph.object(node);
+    std::string made = global_name(graph, object.callable);
+    constexpr std::string_view kModule = "torch.jit._pickle.";
+    if (object.maker != ObjectMaker::reduce || !made.starts_with(kModule)) break;
+    std::string_view function = std::string_view(made).substr(kModule.size());
+    auto arguments = graph.items(object.arguments);
+    bool tagged = function == "restore_type_tag" && arguments.size() == 2;
+    bool typed =
+        function.starts_with("build_") && function.ends_with("list") && arguments.size() == 1;
+    if (!tagged && !typed) break;
+    node = arguments[0];  // older than the call: this comes to an end
+  }
+  return node;
+}
+
 std::optional<MappingView> as_mapping(const PickleGraph& graph, NodeId node) {
   if (graph.kind(node) == NodeKind::dict) return MappingView{graph.pairs(node), kNoNode};
   if (graph.kind(node) != NodeKind::object) return std::nullopt;
@@ -199,6 +216,7 @@ std::optional<NodeId> duplicate_key(const PickleGraph& graph, Pairs pairs) {
 }
 
 std::string summary(const PickleGraph& graph, NodeId node) {
+  node = untagged(graph, node);
   switch (graph.kind(node)) {
     case NodeKind::none:
       return "None";

@@ -15,6 +15,10 @@ std::string global_name(const PickleGraph& graph, NodeId node);
 bool is_global(const PickleGraph& graph, NodeId node, std::string_view module,
                std::string_view name);
 
+// The value itself where TorchScript has put its type around it: it writes lists and dicts as
+// `torch.jit._pickle.restore_type_tag(value, "Dict[str, bool]")` or `build_intlist(value)`.
+NodeId untagged(const PickleGraph& graph, NodeId node);
+
 // The entries of a dict, OrderedDict, defaultdict or Counter, as written; empty optional: it is
 // none of them, or has been made in a way that these are not made.
 struct MappingView {

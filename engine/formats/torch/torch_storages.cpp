@@ -25,6 +25,25 @@ constexpr std::array kOtherClasses = {
     StorageClass{"QUInt2x4Storage", DType::uint8, "quint2x4"},
 };
 
+// What torch.jit.save calls the storages of dtypes whose class Python does not have.
+constexpr std::array kScriptClasses = {
+    StorageClass{"Float8_e4m3fnStorage", DType::float8_e4m3fn, ""},
+    StorageClass{"Float8_e4m3fnuzStorage", DType::float8_e4m3fnuz, ""},
+    StorageClass{"Float8_e5m2Storage", DType::float8_e5m2, ""},
+    StorageClass{"Float8_e5m2fnuzStorage", DType::float8_e5m2fnuz, ""},
+    StorageClass{"Float8_e8m0fnuStorage", DType::float8_e8m0fnu, ""},
+    StorageClass{"Float4_e2m1fn_x2Storage", DType::float4_e2m1fn_x2, ""},
+    StorageClass{"ComplexHalfStorage", DType::complex32, ""},
+    StorageClass{"UInt64Storage", DType::uint64, ""},
+    StorageClass{"UInt32Storage", DType::uint32, ""},
+    StorageClass{"UInt16Storage", DType::uint16, ""},
+    StorageClass{"Bits8Storage", DType::bits8, ""},
+    StorageClass{"Bits16Storage", DType::bits16, ""},
+    StorageClass{"Bits1x8Storage", DType::bits1x8, ""},
+    StorageClass{"Bits2x4Storage", DType::bits2x4, ""},
+    StorageClass{"Bits4x2Storage", DType::bits4x2, ""},
+};
+
 // The classes of all dtypes that have one, made once: they are pointed to.
 const std::vector<StorageClass>& typed_classes() {
   static const std::vector<StorageClass> classes = [] {
@@ -43,6 +62,8 @@ const StorageClass* storage_class(std::string_view module, std::string_view name
     if (other.name == name) return &other;
   for (const StorageClass& typed : typed_classes())
     if (typed.name == name) return &typed;
+  for (const StorageClass& script : kScriptClasses)
+    if (script.name == name) return &script;
   return nullptr;
 }
 
@@ -80,8 +101,10 @@ Result<TorchStorages> TorchStorages::read(const PickleGraph& graph, const Pickle
     storage.type = known;
     storage.numel = static_cast<std::uint64_t>(graph.integer(parts[4]));
     auto [found, is_new] = by_key.emplace(key, static_cast<std::uint32_t>(result.storages_.size()));
+    // torch.jit.save writes the storage of a meta tensor, without its bytes.
+    bool meta = graph.text(parts[3]) == "meta";
     result.persistents_.push_back(node);
-    result.uses_.push_back({found->second, known});
+    result.uses_.push_back({found->second, known, meta});
     if (!is_new) {
       // An untyped storage and one of uint8 are the same to PyTorch, and so are empty ones.
       const TorchStorage& first = result.storages_[found->second];
@@ -102,7 +125,8 @@ Result<TorchStorages> TorchStorages::read(const PickleGraph& graph, const Pickle
                    "the record " + quoted(std::string(kFolder) + std::string(key)) +
                        " of a storage is missing",
                    "copy or download the file again");
-    if (!nbytes || storage.entry->size != *nbytes)
+    bool empty = meta && storage.entry->size == 0;
+    if (!empty && (!nbytes || storage.entry->size != *nbytes))
       return error(Code::tensor_corrupt,
                    file_location(zip.file().path(), storage.entry->data_offset,
                                  std::string(storage.entry->name)),

@@ -40,6 +40,7 @@ class TorchStorages {
   struct Use {
     std::uint32_t index;  // into all()
     const StorageClass* type;
+    bool meta;  // of the device that holds no values
   };
   [[nodiscard]] Use use_of(NodeId persistent) const;
   // Records of the archive that hold a storage which no persistent id names.

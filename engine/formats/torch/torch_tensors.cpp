@@ -115,6 +115,11 @@ Result<RebuiltTensor> TensorReader::strided(Rebuild rebuild, NodeId call_node) c
   tensor.strides = *std::move(strides);
   if (!storage.type->quantized.empty())
     tensor.unsupported = "a quantized tensor (" + std::string(storage.type->quantized) + ")";
+  if (storage.meta) {
+    tensor.meta = true;
+    tensor.unsupported =
+        "a meta tensor, which has no values (" + std::string(name(tensor.dtype)) + ")";
+  }
   if (rebuild == Rebuild::tensor) return rebuilt;
 
   if (graph_.kind(arguments[4]) != NodeKind::boolean)
@@ -141,7 +146,7 @@ Result<RebuiltTensor> TensorReader::strided(Rebuild rebuild, NodeId call_node) c
 // {'conj': True, 'neg': True}, or some of it.
 Status TensorReader::read_bits(NodeId metadata, Tensor& tensor) const {
   if (graph_.kind(metadata) == NodeKind::none) return Done{};
-  std::optional<MappingView> mapping = as_mapping(graph_, metadata);
+  std::optional<MappingView> mapping = as_mapping(graph_, untagged(graph_, metadata));
   if (!mapping) return wrong(metadata, "the metadata of a tensor is not a dict");
   if (std::optional<NodeId> twice = duplicate_key(graph_, mapping->pairs))
     return wrong(*twice, "the metadata of a tensor has a key twice");
@@ -268,6 +273,12 @@ RebuiltTensor TensorReader::unsupported(Rebuild rebuild, NodeId call_node) const
     case Rebuild::sparse: {
       tensor.unsupported = "a sparse tensor";
       NodeId data = at(arguments, 1);
+      // Of torch.jit.save: (layout, size, requires_grad, indices[, more indices], values, hooks).
+      if (arguments.size() >= 6 && shape(data)) {
+        take_dtype_of(arguments[arguments.size() - 2]);
+        take_shape(data);
+        break;
+      }
       if (data == kNoNode || graph_.kind(data) != NodeKind::tuple) break;
       // (indices, values, size[, coalesced]), or (indices, indices, values, size).
       Arguments parts = graph_.items(data);

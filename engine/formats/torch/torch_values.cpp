@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/torch/catalog_filler.h"
 #include "formats/torch/pickle_text.h"
 #include "formats/torch/pickle_values.h"
 #include "formats/torch/torch_tensors.h"
@@ -20,6 +21,7 @@ class Walk {
       : graph_(graph),
         origin_(origin),
         limits_(limits),
+        filler_(graph, origin, limits, catalog),
         tensor_reader_(graph, origin, storages),
         catalog_(catalog),
         open_(graph.size()) {}
@@ -69,24 +71,8 @@ class Walk {
                                [&](NodeId item) { return graph_.kind(item) < NodeKind::tuple; });
   }
 
-  Status count(NodeId node, std::size_t visits) {
-    visits_ += visits;
-    if (visits_ <= limits_.pickle_opcodes) return Done{};
-    return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
-                 "the checkpoint's values refer to one another so often that walking them takes "
-                 "more than " +
-                     std::to_string(limits_.pickle_opcodes) + " steps");
-  }
-  Status charge(NodeId node, std::uint64_t bytes) {
-    charged_ += bytes;
-    if (charged_ <= limits_.pickle_value_bytes) return Done{};
-    return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
-                 "the list of the checkpoint's content needs too much memory; the limit is " +
-                     std::to_string(limits_.pickle_value_bytes) + " bytes");
-  }
-
   Status enter(NodeId node, std::int32_t parent) {
-    REGRAFT_CHECK(count(node, 1));
+    REGRAFT_CHECK(filler_.count(node, 1));
     if (frames_.size() >= limits_.pickle_depth)
       return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
                    "the checkpoint's values are nested too deep; the limit is " +
@@ -96,17 +82,17 @@ class Walk {
     frame.path_size = path_.size();
     frame.tensors = catalog_.tensors.size();
     frame.extras = catalog_.extras.size();
-    frame.charged = charged_;
+    frame.charged = filler_.charged();
     if (parent >= 0) catalog_.containers.emplace_back();
     frame.container = static_cast<std::uint32_t>(catalog_.containers.size() - 1);
     Container& container = catalog_.containers.back();
     container.parent = parent;
     container.path = path_;
-    REGRAFT_CHECK(charge(node, sizeof(Container) + path_.size()));
+    REGRAFT_CHECK(filler_.charge(node, sizeof(Container) + path_.size()));
     if (std::optional<MappingView> mapping = as_mapping(graph_, node)) {
       frame.mapping = true;
       frame.pairs = mapping->pairs;
-      REGRAFT_CHECK(check_keys(mapping->pairs));
+      REGRAFT_CHECK(filler_.check_keys(mapping->pairs));
       container.optimizer =
           has_key(mapping->pairs, "state") && has_key(mapping->pairs, "param_groups");
       REGRAFT_CHECK(read_attributes(mapping->state, frame.container));
@@ -128,7 +114,7 @@ class Walk {
     if (catalog_.tensors.size() == frame.tensors && !frames_.empty()) {
       catalog_.extras.resize(frame.extras);
       catalog_.containers.resize(frame.container);
-      charged_ = frame.charged;
+      filler_.set_charged(frame.charged);
       catalog_.extras.push_back({path_, summary(graph_, frame.node)});
     }
   }
@@ -143,7 +129,7 @@ class Walk {
     if (frame.mapping) {
       auto [key, value] = frame.pairs[i];
       if (!append_name(key)) {
-        REGRAFT_CHECK(count(key, 1));
+        REGRAFT_CHECK(filler_.count(key, 1));
         ++catalog_.containers[container].entries;
         return add_extra(value, "under the key " + summary(graph_, key) + ": " +
                                     (tensor_reader_.is_tensor(value) ? std::string("a tensor")
@@ -180,29 +166,18 @@ class Walk {
 
   Status visit_leaf(NodeId node, std::uint32_t container) {
     bool flat = is_flat(node);
-    REGRAFT_CHECK(count(node, flat ? 1 + graph_.items(node).size() : 1));
+    REGRAFT_CHECK(filler_.count(node, flat ? 1 + graph_.items(node).size() : 1));
     ++catalog_.containers[container].entries;
     if (!tensor_reader_.is_tensor(node)) {
       bool cycle = open_[node];
       return add_extra(node, summary(graph_, node) + (cycle ? " that contains itself" : ""));
     }
     REGRAFT_TRY(RebuiltTensor rebuilt, tensor_reader_.read(node));
-    Tensor& tensor = rebuilt.tensor;
-    tensor.name = path_;
-    tensor.container = container;
-    REGRAFT_CHECK(charge(node, sizeof(Tensor) + path_.size() + 16 * tensor.shape.size()));
-    REGRAFT_CHECK(check_view(catalog_, tensor, origin_.offset + graph_.offset(node)));
-    ++catalog_.containers[container].tensors;
-    catalog_.tensors.push_back(std::move(tensor));
-    for (std::string& attribute : rebuilt.attributes)
-      REGRAFT_CHECK(add_extra(node, std::move(attribute)));
-    return Done{};
+    return filler_.add_tensor(node, path_, container, std::move(rebuilt));
   }
 
   Status add_extra(NodeId node, std::string text) {
-    REGRAFT_CHECK(charge(node, sizeof(Extra) + path_.size() + text.size()));
-    catalog_.extras.push_back({path_, std::move(text)});
-    return Done{};
+    return filler_.add_extra(node, path_, std::move(text));
   }
 
   [[nodiscard]] bool has_key(std::span<const std::pair<NodeId, NodeId>> pairs,
@@ -217,8 +192,8 @@ class Walk {
     if (state == kNoNode || graph_.kind(state) == NodeKind::none) return Done{};
     std::optional<MappingView> attributes = as_mapping(graph_, state);
     if (!attributes) return add_extra(state, "attributes of a dict: " + summary(graph_, state));
-    REGRAFT_CHECK(count(state, 1 + attributes->pairs.size()));
-    REGRAFT_CHECK(check_keys(attributes->pairs));
+    REGRAFT_CHECK(filler_.count(state, 1 + attributes->pairs.size()));
+    REGRAFT_CHECK(filler_.check_keys(attributes->pairs));
     for (auto [key, value] : attributes->pairs) {
       bool metadata = graph_.kind(key) == NodeKind::text && graph_.text(key) == "_metadata";
       if (metadata && as_mapping(graph_, value)) {
@@ -233,8 +208,8 @@ class Walk {
 
   Status read_module_metadata(NodeId node, std::uint32_t container) {
     auto pairs = as_mapping(graph_, node)->pairs;
-    REGRAFT_CHECK(count(node, 1 + pairs.size()));
-    REGRAFT_CHECK(check_keys(pairs));
+    REGRAFT_CHECK(filler_.count(node, 1 + pairs.size()));
+    REGRAFT_CHECK(filler_.check_keys(pairs));
     std::size_t left_out = 0;
     for (auto [key, value] : pairs) {
       std::optional<MappingView> entries = as_mapping(graph_, value);
@@ -242,9 +217,9 @@ class Walk {
         ++left_out;
         continue;
       }
-      REGRAFT_CHECK(count(value, entries->pairs.size()));
-      REGRAFT_CHECK(check_keys(entries->pairs));
-      REGRAFT_CHECK(charge(value, sizeof(ModuleMetadata) + graph_.text(key).size()));
+      REGRAFT_CHECK(filler_.count(value, entries->pairs.size()));
+      REGRAFT_CHECK(filler_.check_keys(entries->pairs));
+      REGRAFT_CHECK(filler_.charge(value, sizeof(ModuleMetadata) + graph_.text(key).size()));
       ModuleMetadata module;
       module.module = graph_.text(key);
       for (auto [name, number] : entries->pairs) {
@@ -252,7 +227,7 @@ class Walk {
           ++left_out;
           continue;
         }
-        REGRAFT_CHECK(charge(name, 64 + graph_.text(name).size()));
+        REGRAFT_CHECK(filler_.charge(name, 64 + graph_.text(name).size()));
         module.ints.emplace_back(graph_.text(name), graph_.integer(number));
       }
       catalog_.containers[container].metadata.push_back(std::move(module));
@@ -264,24 +239,15 @@ class Walk {
     return Done{};
   }
 
-  Status check_keys(std::span<const std::pair<NodeId, NodeId>> pairs) const {
-    std::optional<NodeId> twice = duplicate_key(graph_, pairs);
-    if (!twice) return Done{};
-    return error(Code::pickle_corrupt, origin_.at(graph_.offset(*twice)),
-                 "a dict has the key " + summary(graph_, *twice) + " twice",
-                 "load it with torch and save it again; torch takes the last one");
-  }
-
   const PickleGraph& graph_;
   const PickleOrigin& origin_;
   const Limits& limits_;
+  CatalogFiller filler_;
   TensorReader tensor_reader_;
   Catalog& catalog_;
   std::vector<bool> open_;  // of each node: it is in frames_
   std::vector<Frame> frames_;
   std::string path_;
-  std::uint64_t visits_ = 0;
-  std::uint64_t charged_ = 0;
 };
 
 }  // namespace

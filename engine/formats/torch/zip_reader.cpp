@@ -204,6 +204,17 @@ Result<ZipReader> ZipReader::open(std::shared_ptr<const InputFile> file, const L
   return reader;
 }
 
+bool ZipReader::lists(const InputFile& file, std::string_view path) {
+  // The caller keeps the file.
+  ZipReader reader(std::shared_ptr<const InputFile>(std::shared_ptr<const InputFile>(), &file));
+  Result<Directory> directory = reader.find_directory();
+  if (!directory || !reader.read_directory(*directory, {})) return false;
+  return std::ranges::any_of(reader.entries_, [&](const ZipEntry& entry) {
+    std::size_t slash = entry.name.find('/');
+    return slash != std::string_view::npos && entry.name.substr(slash + 1) == path;
+  });
+}
+
 Result<ZipReader::Directory> ZipReader::find_directory() const {
   std::uint64_t size = file_->size();
   if (size < kEndSize) return corrupt(0, {}, "the file is too short for a zip archive");

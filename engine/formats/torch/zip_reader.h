@@ -32,6 +32,10 @@ class ZipReader {
  public:
   static Result<ZipReader> open(std::shared_ptr<const InputFile> file, const Limits& limits);
 
+  // Whether the file's directory lists the entry `path` below its root: a look that proves nothing
+  // else of the archive, to tell one kind from another before it is opened.
+  static bool lists(const InputFile& file, std::string_view path);
+
   [[nodiscard]] const InputFile& file() const { return *file_; }
   [[nodiscard]] const std::vector<ZipEntry>& entries() const { return entries_; }  // by directory
   // The one folder that all entries are in, without the slash.
