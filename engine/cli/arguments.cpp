@@ -1,10 +1,12 @@
-// The arguments of `plan` and `apply`: which path is what, and what may be written where.
+// The arguments of `plan`, `apply` and `explain`: which path is what, and what may be written
+// where.
 #include "cli/arguments.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace regraft::cli {
 namespace {
@@ -22,11 +24,17 @@ bool looks_like_checkpoint(const std::string& path) {
   return head.find('\0') != std::string::npos;
 }
 
+// `regraft plan`, as far as the name that `explain` is about.
+std::string command_of(const MigrateOptions& options) {
+  if (options.explained) return "regraft explain " + shell_quoted(*options.explained);
+  return options.apply ? "regraft apply" : "regraft plan";
+}
+
 // The command as it was meant, for a hint that runs as printed.
 std::string command_with(const MigrateOptions& options, const std::string& spec,
                          const std::string& source) {
   const Request& request = options.request;
-  std::string text = options.apply ? "regraft apply" : "regraft plan";
+  std::string text = command_of(options);
   const auto word = [&](std::string_view one) { text.append(" ").append(one); };
   const auto option = [&](std::string_view flag, std::string_view value) {
     word(flag);
@@ -49,7 +57,15 @@ std::string command_with(const MigrateOptions& options, const std::string& spec,
 // SPEC and SOURCE out of the positionals; false when they do not make sense.
 bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
   std::vector<std::string>& paths = options.positionals;
-  const std::string command = options.apply ? "apply" : "plan";
+  const std::string command = options.explained ? "regraft explain NAME" : command_of(options);
+  if (options.explained && paths.size() >= 2 && ::access(options.explained->c_str(), F_OK) == 0 &&
+      ::access(paths.back().c_str(), F_OK) != 0) {
+    const std::string file = std::exchange(*options.explained, paths.back());
+    diagnostics.add(usage(quoted(file) + " is a file, and no file is named " +
+                              quoted(paths.back()) + ": the tensor's name comes first",
+                          command_with(options, file, paths.front())));
+    return false;
+  }
   const bool only_policies = options.spec.rules.empty() && !options.spec.policies.empty() &&
                              paths.size() == 1 && looks_like_checkpoint(paths[0]);
   if (options.spec.rules.empty() && !only_policies) {
@@ -73,7 +89,7 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
   }
   options.request.sources = paths;
   if (options.spec.path.empty() && options.spec.rules.empty() && !only_policies) {
-    diagnostics.add(usage("there is no spec", "regraft " + command + " SPEC SOURCE"));
+    diagnostics.add(usage("there is no spec", command + " SPEC SOURCE"));
     return false;
   }
   if (paths.size() > 1 && !options.spec.rules.empty()) {
@@ -91,7 +107,7 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
   const bool needs_source =
       options.request.until != Stage::spec && options.request.until != Stage::program;
   if (needs_source && paths.empty()) {
-    diagnostics.add(usage("there is no source", "regraft " + command + " SPEC SOURCE"));
+    diagnostics.add(usage("there is no source", command + " SPEC SOURCE"));
     return false;
   }
   return true;
@@ -101,6 +117,7 @@ bool choose_stage(MigrateOptions& options, Diagnostics& diagnostics) {
   const bool writes = options.apply && !options.dry_run;
   options.request.until = writes ? Stage::execute : Stage::schedule;
   options.request.check_output = options.apply;  // a dry run says what the run would say
+  if (options.explained) options.request.until = Stage::plan;
   if (options.print == "spec") options.request.until = Stage::spec;
   if (options.print == "program") options.request.until = Stage::program;
   if (options.print == "schedule" && options.request.output.empty()) {

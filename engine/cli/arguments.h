@@ -1,4 +1,4 @@
-// The arguments of `plan` and `apply`, settled before anything is read.
+// The arguments of `plan`, `apply` and `explain`, settled before anything is read.
 #pragma once
 
 #include "cli/migrate.h"

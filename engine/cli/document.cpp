@@ -4,16 +4,21 @@
 #include "plan/policy/policies.h"
 #include "report/schema.h"
 #include "spec/spec.h"
+#include "verbs/parameters.h"
 #include "verbs/verb.h"
 
 namespace regraft::cli {
 namespace {
 
+std::string cell(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = 0; (at = out.find('|', at)) != std::string::npos; at += 2)
+    out.insert(at, "\\");
+  return out;
+}
+
 std::string row(std::string_view left, std::string_view right) {
-  std::string cell(right);
-  for (std::size_t at = 0; (at = cell.find('|', at)) != std::string::npos; at += 2)
-    cell.insert(at, "\\");
-  return "| `" + std::string(left) + "` | " + cell + " |\n";
+  return "| `" + std::string(left) + "` | " + cell(right) + " |\n";
 }
 
 std::string table(std::string_view title, std::span<const Key> keys) {
@@ -43,6 +48,14 @@ std::string diagnostics_page() {
   return out;
 }
 
+std::string parameter_table(std::span<const Param> params) {
+  std::string out = "| parameter | value | |\n|---|---|---|\n";
+  for (const Param& param : params)
+    out += "| `" + std::string(param.name) + "` | " + cell(written_as(param)) + " | " +
+           cell(param.doc) + (param.required ? " Required." : "") + " |\n";
+  return out + "\n";
+}
+
 void verb_section(const Verb& verb, std::string& out) {
   out += "### `" + std::string(verb.name()) + "`\n\n" + std::string(verb.doc()) + "\n\n```yaml\n";
   std::string_view example = verb.example();
@@ -53,10 +66,7 @@ void verb_section(const Verb& verb, std::string& out) {
   }
   out += "```\n\n";
   if (verb.params().empty()) return;
-  out += "| parameter | |\n|---|---|\n";
-  for (const Param& param : verb.params())
-    out += row(param.name, std::string(param.doc) + (param.required ? " Required." : ""));
-  out += "\n";
+  out += parameter_table(verb.params());
 }
 
 std::string language_page() {
@@ -74,13 +84,12 @@ std::string language_page() {
     out += "### `" + std::string(policy->name()) + "`\n\n" + std::string(policy->doc()) +
            " Default: `" + std::string(policy->otherwise().name()) +
            "`.\n\n| `do` | |\n|---|---|\n";
-    for (const Action* action : policy->actions()) {
-      std::string doc(action->doc());
-      for (const Param& param : action->params())
-        doc += " `" + std::string(param.name) + "`: " + std::string(param.doc);
-      out += row(action->name(), doc);
-    }
+    for (const Action* action : policy->actions()) out += row(action->name(), action->doc());
     out += "\n";
+    for (const Action* action : policy->actions())
+      if (!action->params().empty())
+        out += "A case with `do: " + std::string(action->name()) + "` takes\n\n" +
+               parameter_table(action->params());
   }
   out.pop_back();
   return out;

@@ -783,7 +783,7 @@ Result<std::string> inspect(const InspectOptions& options) {
   const Totals totals = totals_of(shown.catalog, sharing);
   REGRAFT_TRY(const std::vector<TensorValues> values,
               read_values(checkpoint, shown.catalog, sharing, options));
-  if (checkpoint.reader) REGRAFT_CHECK(checkpoint.reader->file().unchanged());
+  if (checkpoint.reader) REGRAFT_CHECK(checkpoint.reader->file()->unchanged());
   const Contents contents{shown, sharing, totals, values, options};
   return options.json ? JsonWriter(contents).write() : TextWriter(contents).write();
 }

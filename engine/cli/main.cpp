@@ -8,8 +8,10 @@
 #include "base/version.h"
 #include "cli/check.h"
 #include "cli/document.h"
+#include "cli/explain.h"
 #include "cli/inspect.h"
 #include "cli/migrate.h"
+#include "plan/policy/policies.h"
 
 namespace regraft::cli {
 namespace {
@@ -49,8 +51,12 @@ void add_word(CLI::App& app, const std::string& flag, T& value,
       ->option_text(list);
 }
 
-void add_policy(CLI::App& app, const std::string& name, MigrateOptions& options,
-                const std::string& help) {
+void add_policy(CLI::App& app, const Policy& policy, MigrateOptions& options) {
+  std::string help(policy.doc());
+  help.back() = ':';
+  for (const Action* action : policy.actions())
+    help.append(help.ends_with(':') ? " " : ", ").append(action->name());
+  const std::string name(policy.name());
   app.add_option_function<std::string>(
          "--" + name,
          [&options, name](const std::string& text) {
@@ -60,15 +66,13 @@ void add_policy(CLI::App& app, const std::string& name, MigrateOptions& options,
       ->type_name("WORD");
 }
 
-void add_migrate_options(CLI::App& app, MigrateOptions& options) {
+// What a run is of: spec, source and target.
+void add_input_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("paths", options.positionals, "SPEC and SOURCE; with -e, SOURCE alone")
       ->type_name("PATH");
   app.add_option("-t,--target", options.request.target,
                  "The model to load into: a checkpoint or a schema")
       ->type_name("TARGET");
-  app.add_option("-o,--output", options.request.output,
-                 "The file to write; its suffix sets the format")
-      ->type_name("OUT");
   app.add_option("-e,--rule", options.spec.rules,
                  "A rule in place of a spec, repeatable: -e 'drop: ^fc\\.'")
       ->expected(1)
@@ -94,13 +98,14 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
          "--root", options.spec.root,
          "The state dict inside the source, in place of the spec's source.root; '' is the top")
       ->type_name("PATH");
-  add_policy(app, "missing", options,
-             "Policy for target tensors that nothing reaches: error, keep, omit");
-  add_policy(app, "unexpected", options, "Policy for results the target lacks: error, drop, keep");
-  add_policy(app, "shape", options, "Policy for other shapes than the target's: error, skip");
-  add_policy(app, "dtype", options,
-             "Policy for other dtypes than the target's: cast, source, error");
-  add_policy(app, "extras", options, "Policy for content beside the tensors: drop, error");
+  for (const Policy* policy : all_policies()) add_policy(app, *policy, options);
+}
+
+void add_migrate_options(CLI::App& app, MigrateOptions& options) {
+  add_input_options(app, options);
+  app.add_option("-o,--output", options.request.output,
+                 "The file to write; its suffix sets the format")
+      ->type_name("OUT");
   app.add_option("--write-spec", options.write_spec, "Save what was typed as a spec")
       ->type_name("FILE");
   app.add_option("--print", options.print, "Print one stage in place of the report")
@@ -182,6 +187,19 @@ int parse_and_run(int argc, char** argv) {
   add_apply_options(*apply_command, apply_options);
   apply_options.apply = true;
 
+  MigrateOptions explain_options;
+  CLI::App* explain_command = app.add_subcommand(
+      "explain", "Every step that one name took, or why it did not arrive; reads headers only");
+  explain_command->add_option("name", explain_options.explained, "Of a source or target tensor")
+      ->required()
+      ->type_name("NAME");
+  add_input_options(*explain_command, explain_options);
+  explain_command->add_flag("--json", explain_options.json, "Print it as JSON");
+  explain_command->add_flag("--verbose", explain_options.verbose,
+                            "Name the rules too whose patterns are not found");
+  add_word(*explain_command, "--color", explain_options.color, kColors,
+           "Colour on a terminal; NO_COLOR is honoured");
+
   std::vector<std::string> specs;
   bool check_json = false;
   ColorMode check_color = ColorMode::automatic;
@@ -217,6 +235,7 @@ int parse_and_run(int argc, char** argv) {
   if (*inspect_command) return run_inspect(inspect_options, inspect_color);
   if (*plan_command) return migrate(std::move(plan_options), cancelled);
   if (*apply_command) return migrate(std::move(apply_options), cancelled);
+  if (*explain_command) return explain(std::move(explain_options));
   if (*check_command) return check(specs, check_json, check_color);
   const std::string text =
       *schema_command ? schema_document(document_name) : reference_document(document_name);

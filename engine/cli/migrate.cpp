@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "cli/arguments.h"
+#include "cli/torch_plugin.h"
 
 namespace regraft::cli {
 namespace {
@@ -22,13 +24,24 @@ Status write_report(const MigrateOptions& options, const std::string& json) {
                     options.report_path.ends_with(".html") ? to_html(json) : json);
 }
 
-int finish(const MigrateOptions& options, Diagnostics& diagnostics) {
+}  // namespace
+
+bool prepare(MigrateOptions& options, Diagnostics& diagnostics) {
+  if (!settle_arguments(options, diagnostics)) return false;
+  std::optional<yaml::Node> tree = assemble_spec(options.spec, diagnostics);
+  if (!tree) return false;
+  if (diagnostics.has_errors())
+    options.request.until = std::min(options.request.until, Stage::program);
+  options.request.spec = std::move(*tree);
+  options.request.spec_path = options.spec.path;
+  return true;
+}
+
+int finish(const MigrateOptions& options, const Diagnostics& diagnostics) {
   if (options.json) print_out(to_json(diagnostics_report(diagnostics)));
   print_diagnostics(diagnostics, options.color);
   return diagnostics.exit_status();
 }
-
-}  // namespace
 
 Report diagnostics_report(const Diagnostics& diagnostics) {
   Report report;
@@ -45,18 +58,12 @@ void print_diagnostics(const Diagnostics& diagnostics, ColorMode color) {
 
 int migrate(MigrateOptions options, const std::atomic<bool>& cancelled) {
   Diagnostics usage_problems;
-  if (!settle_arguments(options, usage_problems)) return finish(options, usage_problems);
-  std::optional<yaml::Node> tree = assemble_spec(options.spec, usage_problems);
-  if (!tree) return finish(options, usage_problems);
-  // What is wrong with the text does not hide what is wrong with its meaning.
-  if (usage_problems.has_errors())
-    options.request.until = std::min(options.request.until, Stage::program);
-  options.request.spec = std::move(*tree);
-  options.request.spec_path = options.spec.path;
+  if (!prepare(options, usage_problems)) return finish(options, usage_problems);
 
   ProgressPrinter progress(options.progress);
-  options.request.execute.cancelled = &cancelled;
+  options.request.execute.cancelled = [&] { return cancelled.load(std::memory_order_relaxed); };
   options.request.execute.progress = [&](const Progress& at) { progress.update(at); };
+  options.request.execute.evaluator = torch_plugin;
   // Not freed: the process ends here, and a hundred thousand names take a tenth of a run to take
   // apart.
   Run& run = *regraft::run(options.request).release();

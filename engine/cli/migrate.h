@@ -1,4 +1,4 @@
-// `regraft plan` and `regraft apply`.
+// `regraft plan` and `regraft apply`; what `explain` shares with them.
 #pragma once
 
 #include <string>
@@ -16,6 +16,7 @@ struct MigrateOptions {
   Request request;                       // without the spec
   std::vector<std::string> positionals;  // SPEC SOURCE, or SOURCE with -e
   bool apply = false;
+  std::optional<std::string> explained;  // the name that `explain` is about
   bool dry_run = false;
   bool json = false;
   bool verbose = false;
@@ -27,6 +28,14 @@ struct MigrateOptions {
 };
 
 int migrate(MigrateOptions options, const std::atomic<bool>& cancelled);
+
+// Settles the arguments and puts the request together. False when there is nothing to run; when
+// only its text has mistakes, the spec is compiled all the same, so that those of its meaning are
+// found.
+bool prepare(MigrateOptions& options, Diagnostics& diagnostics);
+
+// The exit status of a command that ends with its diagnostics.
+int finish(const MigrateOptions& options, const Diagnostics& diagnostics);
 
 // A report of diagnostics alone, for runs that ended before there was a plan.
 Report diagnostics_report(const Diagnostics& diagnostics);

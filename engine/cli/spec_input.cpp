@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "cli/terminal.h"
-#include "formats/format.h"
+#include "spec/spec.h"
 
 namespace regraft::cli {
 namespace {
@@ -45,7 +44,7 @@ std::optional<yaml::Node> assemble_spec(const SpecInput& input, Diagnostics& dia
   const auto source = std::make_shared<const SourceText>(SourceText{"command line", ""});
   std::optional<yaml::Node> tree;
   if (!input.path.empty()) {
-    Result<SourceTextPtr> text = read_text(input.path);
+    Result<SourceTextPtr> text = read_spec_file(input.path);
     if (!text)
       diagnostics.add(std::move(text).error());
     else

@@ -10,12 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "formats/file.h"
-
 namespace regraft::cli {
 namespace {
-
-constexpr std::uint64_t kMostText = 16ull << 20;
 
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -57,15 +53,6 @@ bool print_out(std::string_view text) {
 }
 
 void print_err(std::string_view text) { write_all(STDERR_FILENO, text); }
-
-Result<SourceTextPtr> read_text(const std::string& path) {
-  REGRAFT_TRY(const std::shared_ptr<InputFile> file, InputFile::open(path));
-  if (file->size() > kMostText)
-    return error(Code::limit_exceeded, file_location(path),
-                 "it is larger than 16 MiB, which no spec is");
-  REGRAFT_TRY(std::string text, file->read_string(0, file->size()));
-  return std::make_shared<const SourceText>(SourceText{path, std::move(text)});
-}
 
 Status write_file(const std::string& path, std::string_view text) {
   struct stat existing{};

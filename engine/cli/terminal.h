@@ -18,8 +18,6 @@ int terminal_width(int fd);  // 100 when it is no terminal
 bool print_out(std::string_view text);
 void print_err(std::string_view text);
 
-// A text file of any kind that a person named: the spec. At most 16 MiB.
-Result<SourceTextPtr> read_text(const std::string& path);
 // Replaces `path` whole by one rename.
 Status write_file(const std::string& path, std::string_view text);
 

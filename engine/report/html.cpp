@@ -187,6 +187,14 @@ class Page {
     return out;
   }
 
+  // "[0:4, 2:5]"
+  static std::string ranges(const Json& pairs) {
+    std::string out;
+    for (const Json& pair : pairs)
+      out += (out.empty() ? "" : ", ") + shown(pair[0]) + ":" + shown(pair[1]);
+    return "[" + out + "]";
+  }
+
   // What has to agree in a group.
   static std::string said_of(const Json& entry) {
     std::string out;
@@ -202,6 +210,9 @@ class Page {
     if (entry.contains("rule") && !entry["rule"].is_null()) add("rule " + shown(entry["rule"]));
     add(policy_text(entry["policy"]));
     if (entry.contains("untied") && entry["untied"] == true) add("untied");
+    if (entry.contains("lossy") && entry["lossy"] == true) add("lossy");
+    if (entry.contains("copied") && !entry["copied"].is_null())
+      add("copied " + ranges(entry["copied"]["from"]) + " to " + ranges(entry["copied"]["to"]));
     return out;
   }
 

@@ -72,7 +72,7 @@ class JsonReport {
 
   std::string write() {
     member("regraft_report", 1);
-    member("engine", {{"version", version()}});
+    member("engine", {{"version", version()}, {"evaluator", evaluator()}});
     member("verdict", report_.failed() ? "failed" : "ok");
     member("complete", plan_.complete);
     member("spec", spec());
@@ -168,6 +168,12 @@ class JsonReport {
     });
   }
 
+  Json evaluator() const {
+    if (!report_.executed || !report_.executed->evaluator) return {};
+    const EvaluatorInfo& info = *report_.executed->evaluator;
+    return {{"library", text(info.library)}, {"cpu_capability", text(info.cpu_capability)}};
+  }
+
   Json output() const {
     if (report_.output_path.empty()) return {};
     const Executed* executed = report_.executed;
@@ -242,10 +248,23 @@ class JsonReport {
     entry["detail"] = text(scrub_(planned.detail));
     entry["tied_to"] = text_or_null(planned.tied_to);
     entry["untied"] = planned.untied;
+    entry["lossy"] = planned.expr && planned.lossy;
+    entry["copied"] = planned.expr ? copied(planned.copied) : Json();
     const auto* digests = report_.executed ? &report_.executed->tensor_digests : nullptr;
     entry["digest"] =
         digests && scheduled < digests->size() ? hex_or_null((*digests)[scheduled]) : Json();
     return entry;
+  }
+
+  static Json copied(const std::optional<CopiedRegion>& region) {
+    if (!region) return {};
+    const auto ranges = [&](const std::vector<std::int64_t>& starts) {
+      Json pairs = Json::array();
+      for (std::size_t i = 0; i < starts.size(); ++i)
+        pairs.push_back(Json::array({starts[i], starts[i] + region->size[i]}));
+      return pairs;
+    };
+    return {{"from", ranges(region->from)}, {"to", ranges(region->to)}};
   }
 
   Json steps(std::uint32_t last) {

@@ -1,6 +1,7 @@
 #include "report/schema.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/code.h"
@@ -37,6 +38,9 @@ Json array_of(Json items) { return {{"type", "array"}, {"items", std::move(items
 Json nullable(Json schema) { return {{"anyOf", Json::array({std::move(schema), type("null")})}}; }
 Json natural() { return {{"type", "integer"}, {"minimum", 0}}; }
 Json positive() { return {{"type", "integer"}, {"minimum", 1}}; }
+Json finite_from(double least) {
+  return {{"type", "number"}, {"minimum", least}, {"maximum", std::numeric_limits<double>::max()}};
+}
 Json matching(std::string_view pattern) { return {{"type", "string"}, {"pattern", pattern}}; }
 Json mapping_to(Json values) {
   return {{"type", "object"}, {"additionalProperties", std::move(values)}};
@@ -118,6 +122,26 @@ Json param_schema(const Param& param, const std::string& description) {
         for (const std::string_view word : param.words) words.push_back(word);
         return {{"enum", std::move(words)}};
       }
+      case ParamType::natural:
+        return natural();
+      case ParamType::number:
+        return finite_from(std::numeric_limits<double>::lowest());
+      case ParamType::magnitude:
+        return finite_from(0);
+      case ParamType::number_or_keep:
+        return {{"anyOf", Json::array({type("number"), {{"const", "keep"}}})}};
+      case ParamType::dims: {
+        Json dims = array_of(type("integer"));
+        dims["minItems"] = 1;
+        return dims;
+      }
+      case ParamType::grid: {
+        Json sizes = array_of(positive());
+        sizes["minItems"] = sizes["maxItems"] = 2;
+        return sizes;
+      }
+      case ParamType::axes:
+        return matching("^[ ().0-9A-Z_a-z]*$");
     }
     return Json::object();
   };
@@ -391,6 +415,10 @@ Json report_definitions() {
                         {"verb", text},
                         {"from", text},
                         {"to", text}});
+  // One range a dimension, from its start up to its stop.
+  Json range = array_of(natural());
+  range["minItems"] = range["maxItems"] = 2;
+  const Json ranges = array_of(std::move(range));
   out["tensor"] = object(
       {{"name", name_schema()},
        {"name_bytes", name_bytes_schema()},
@@ -410,6 +438,12 @@ Json report_definitions() {
        {"tied_to",
         described("Loaded with this name, which it is tied to in the target.", nullable(text))},
        {"untied", described("It was tied, and stands alone now.", type("boolean"))},
+       {"lossy",
+        described("Cast to a dtype that cannot hold every value of its own.", type("boolean"))},
+       {"copied", described("The part of a result that a shape policy took over; null: all of it, "
+                            "or nothing.",
+                            nullable(object({{"from", described("In the result.", ranges)},
+                                             {"to", described("In the target.", ranges)}})))},
        {"digest", nullable(refer("digest"))}},
       {"name_bytes"});
   out["unexpected"] = object({{"name", name_schema()},
@@ -457,7 +491,13 @@ Json report_body() {
        {"digest_kind", {{"enum", std::move(kinds)}}}});
   return object(
       {{"regraft_report", described("The version of this document.", {{"const", 1}})},
-       {"engine", object({{"version", text}})},
+       {"engine",
+        object(
+            {{"version", text},
+             {"evaluator",
+              described("What computed tensors; null: nothing was computed. Evaluated floats are "
+                        "the same for one of these.",
+                        nullable(object({{"library", text}, {"cpu_capability", text}})))}})},
        {"verdict", {{"enum", {"ok", "failed"}}}},
        {"complete",
         described("False: there is no plan, or a rule failed and the target was not consulted.",

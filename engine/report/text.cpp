@@ -179,12 +179,19 @@ class Row {
   [[nodiscard]] Tone tone() const { return tone_; }
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
-  // All lines; more than kMostLines are cut, and said to be, unless `verbose`.
-  [[nodiscard]] std::vector<Line> lines(bool verbose) const {
+  // A line about names that are counted already.
+  void add_remark(Line line) { lines_.push_back(std::move(line)); }
+
+  [[nodiscard]] std::vector<Line> all_lines(bool verbose) const {
     std::vector<Line> lines = lines_;
     for (const Bucket& bucket : buckets_)
       for (const NameGroup& group : group_names(bucket.names))
         lines.push_back(line(bucket, group, verbose));
+    return lines;
+  }
+  // The same, but more than kMostLines are cut, and said to be, unless `verbose`.
+  [[nodiscard]] std::vector<Line> lines(bool verbose) const {
+    std::vector<Line> lines = all_lines(verbose);
     if (verbose || lines.size() <= kMostLines) return lines;
     std::uint64_t hidden = 0;
     for (std::size_t i = kMostLines - 1; i < lines.size(); ++i) hidden += lines[i].count;
@@ -285,6 +292,7 @@ class TextReport {
 
   void decide_rows() {
     if (report_.plan->complete) {
+      lossy();
       loaded();
       by_decision("transformed", Tone::changed, Decision::transformed);
       by_decision("adapted", Tone::changed, Decision::adapted);
@@ -307,6 +315,29 @@ class TextReport {
                   [&](const Row& one) { return one.count() == 0 && one.status() != "loaded"; });
   }
 
+  // Counted again below, under what became of them.
+  void lossy() {
+    Row& shown = row("lossy", Tone::careful);
+    for (const PlannedTensor& planned : report_.plan->tensors) {
+      if (!planned.lossy || !planned.expr) continue;
+      const std::string said = cast_of(planned);
+      shown.add(planned.name, {said, said}, place(planned.policy), member(planned));
+    }
+  }
+
+  // "float32 -> float16": of the result, or of the target's own values around a part of it.
+  std::string cast_of(const PlannedTensor& planned) const {
+    const DType to = planned.expr->dtype;
+    const auto said = [&](DType from) {
+      return std::string(name(from)) + " -> " + std::string(name(to));
+    };
+    if (planned.result_dtype && !widens(*planned.result_dtype, to))
+      return said(*planned.result_dtype);
+    if (planned.copied && planned.target != kNone && !widens(target(planned).dtype, to))
+      return "target's own values " + said(target(planned).dtype);
+    return "";
+  }
+
   void loaded() {
     const Plan& plan = *report_.plan;
     const Totals& totals = plan.totals;
@@ -325,7 +356,7 @@ class TextReport {
       if (planned.decision != Decision::loaded) continue;
       ++count;
       if (options_.verbose) members.push_back(member(planned));
-      std::string detail = planned.detail;
+      std::string detail = planned.lossy ? "" : planned.detail;  // the row above has it
       if (!planned.tied_to.empty())
         detail.append(detail.empty() ? "" : "; ")
             .append("with ")
@@ -334,10 +365,9 @@ class TextReport {
       if (!detail.empty()) changed.add(planned.name, {detail, detail}, place(planned.policy), "");
     }
     shown.add_line({said, "", std::move(members), count});
-    for (Line& line : changed.lines(options_.verbose)) {
-      line.count = 0;  // counted above
-      line.members.clear();
-      shown.add_line(std::move(line));
+    for (Line& line : changed.all_lines(options_.verbose)) {
+      line.members.clear();  // stand above
+      shown.add_remark(std::move(line));
     }
   }
 
@@ -359,7 +389,36 @@ class TextReport {
       detail = to_string(planned.result_shape) + " -> " + to_string(after) + " " + detail;
     if (planned.decision == Decision::transformed)
       detail = rules_of(planned) + (detail.empty() ? "" : ": " + detail);
-    return reached ? saying(detail, planned.result_shape, after) : Saying{detail, detail};
+    if (!reached) return {detail, detail};
+    Saying said = saying(detail, planned.result_shape, after);
+    if (planned.copied && planned.decision == Decision::adapted) {
+      said.key += region(planned, after, true);
+      said.full += region(planned, after, false);
+    }
+    return said;
+  }
+
+  // "; copied to [:, 0:197, :]": where a part of a result came from and went, whole sides of it not
+  // named. `cut`: without the dimensions behind the last that differs.
+  static std::string region(const PlannedTensor& planned, const Shape& after, bool cut) {
+    const CopiedRegion& copied = *planned.copied;
+    const Shape& before = planned.result_shape;
+    std::size_t shown = after.size();
+    while (cut && shown > 0 && before[shown - 1] == after[shown - 1]) --shown;
+    const auto part = [&](const std::vector<std::int64_t>& starts, const Shape& whole) {
+      if (copied.size == whole) return std::string();
+      std::string out;
+      for (std::size_t i = 0; i < shown; ++i)
+        out += (i > 0 ? ", " : "") +
+               (copied.size[i] == whole[i]
+                    ? std::string(":")
+                    : std::to_string(starts[i]) + ":" + std::to_string(starts[i] + copied.size[i]));
+      return "[" + out + (cut ? ", ...]" : "]");
+    };
+    std::string from = part(copied.from, before), to = part(copied.to, after);
+    if (!to.empty()) to = " to " + to;
+    if (!from.empty()) from = " " + from;
+    return "; copied" + from + to;
   }
 
   // "rearrange (rule 7)": the rules that change more than names.
@@ -386,12 +445,11 @@ class TextReport {
         refused("refused", Tone::bad);
     for (const PlannedTensor& planned : report_.plan->tensors) {
       if (planned.decision != Decision::error) continue;
-      const std::string not_allowed(kNotAllowed);
-      if (planned.target != kNone && planned.from.empty())
-        missing.add(planned.name, {}, not_allowed, member(planned));
-      else
-        (planned.policy_word.empty() ? refused : mismatched)
-            .add(planned.name, said_of(planned), not_allowed, member(planned));
+      const bool unreached = planned.target != kNone && planned.from.empty();
+      Row& shown = unreached ? missing : planned.policy_word.empty() ? refused : mismatched;
+      // The row says that it is missing; what else there is: the policy's word cannot be had.
+      const Saying said = planned.detail == missing.status() ? Saying{} : said_of(planned);
+      shown.add(planned.name, said, std::string(kNotAllowed), member(planned));
     }
     missing_ = missing.count();
     mismatched_ = mismatched.count();
@@ -642,7 +700,8 @@ class TextReport {
     out_ += painted("ok", Tone::good) + ": ";
     const std::string output = printable(shown_path(report_.output_path));
     if (const Executed* executed = report_.executed) {
-      out_ += "wrote " + output + ", " + size_text(executed->output_bytes);
+      out_ += output.empty() ? "loaded into the model, " : "wrote " + output + ", ";
+      out_ += size_text(executed->output_bytes);
       if (!executed->output_digest.empty())
         out_ += ", " + std::string(name(report_.digest)) + " " + hex(executed->output_digest);
       out_ += "\n";

@@ -233,7 +233,7 @@ class ViewReader {
         size_(itemsize(tensor.dtype)),
         first_(byte_extent(tensor).first),
         cancelled_(cancelled),
-        path_(reader.file().path()),
+        path_(reader.file() ? reader.file()->path() : std::string()),
         window_(reader, tensor.storage, byte_extent(tensor).second, window_bytes(walk, size_)) {}
 
   Status run(ValueAccumulator& accumulator) {
@@ -297,7 +297,7 @@ class ViewReader {
   std::uint64_t size_;
   std::uint64_t first_;
   const std::atomic<bool>* cancelled_;
-  const std::string& path_;
+  const std::string path_;
   Window window_;
   std::vector<std::byte> batch_;
 };

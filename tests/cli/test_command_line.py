@@ -334,9 +334,30 @@ policy:
   missing:
     - match: '^head\.'
       do: keep
+    - {match: 'mask$', do: zeros}
+    - {match: '^proj\.', do: normal, mean: 0, std: 0.02, seed: 3}
   unexpected: error
-  dtype: cast
+  dtype:
+    - {match: 'steps$', do: cast}
   shape:
+    - match: '^pos_embed$'
+      do: interpolate
+      size: [14, 16]
+      from: [12, 12]
+      pattern: 1 (h w) c
+      mode: bilinear
+      prefix_tokens: 1
+      suffix_tokens: 0
+      antialias: true
+    - match: '^tok_embed'
+      do: pad
+      fill: keep
+      align: center
+      dims: [0, -1]
+      or: omit
+    - {match: '^rows', do: pad_slice, fill: -.inf}
+    - {match: '^columns', do: slice, align: end, dims: [1]}
+    - {match: '^flat', do: reshape}
     - match: '^head\.'
       unless: 'bias$'
       do: skip
@@ -370,6 +391,13 @@ def test_the_example_of_the_language_page_is_valid(folder, schemas):
     ("or: omit", "or: skip"), ("  loaded:", "  loded:"), ("unused_rules: error", "unused_rules: true"),
     ("ties: first", "ties: second"), ("extras: drop", "extras: [drop]"), ("copy: {exact:", "copy: {exat:"),
     ("    to: 'lm_head.weight'\n", ""), ("rules:", "rules: none\nrulez:"),
+    ("do: zeros", "do: zeroes"), ("do: zeros", "do: zeros, seed: 1"), ("mean: 0", "mean: .inf"), ("mean: 0", "mean: '0'"),
+    ("std: 0.02", "std: -1"), ("seed: 3", "seed: -3"), ("seed: 3", "seed: 0.5"), ("do: cast", "do: cast, dtype: int64"),
+    ("size: [14, 16]", "size: [14]"), ("size: [14, 16]", "size: 14"), ("from: [12, 12]", "from: [0, 12]"),
+    ("(h w)", "(h*w)"), ("mode: bilinear", "mode: cubic"), ("prefix_tokens: 1", "prefix_tokens: -1"),
+    ("antialias: true", "antialias: yes please"), ("fill: keep", "fill: none"), ("fill: keep", "fill: '0'"),
+    ("align: center", "align: middle"), ("dims: [0, -1]", "dims: []"), ("dims: [0, -1]", "dims: [0.5]"),
+    ("dims: [0, -1]", "dims: 0"), ("do: slice", "do: slice, fill: 0"), ("do: reshape", "do: reshape, shape: [2]"),
 ])
 def test_the_schema_and_the_program_refuse_the_same(folder, schemas, right, wrong):
     assert right in EXAMPLE

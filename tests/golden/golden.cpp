@@ -1,7 +1,7 @@
 // Golden cases: a folder each with spec.yaml, source.yaml, target.yaml (with values) or
 // target.schema.yaml (without), run.yaml for what an option would say, and what is expected of
-// them: diagnostics.exp, plan.exp, report.exp, schedule.exp. tests/golden/update writes the
-// expected files.
+// them: diagnostics.exp, plan.exp, report.exp, schedule.exp, and explain.exp of the names that
+// run.yaml lists. tests/golden/update writes the expected files.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +13,7 @@
 #include "formats/format.h"
 #include "plan/plan.h"
 #include "plan/policy/policies.h"
+#include "report/explain.h"
 #include "report/report.h"
 #include "schedule/schedule.h"
 #include "spec/spec.h"
@@ -42,6 +43,8 @@ struct Options {
   bool strict = false;
   std::string output;  // its suffix sets the format; a schedule is made
   std::vector<std::pair<std::string, std::string>> set;
+  std::vector<std::string> explain;  // names
+  bool verbose = false;              // of them: all rules
 };
 
 Options read_options() {
@@ -61,6 +64,10 @@ Options read_options() {
     else if (entry.key.text == "set")
       for (const yaml::Entry& pair : entry.value.entries)
         options.set.emplace_back(pair.key.text, pair.value.text);
+    else if (entry.key.text == "explain")
+      for (const yaml::Node& name : entry.value.items) options.explain.push_back(name.text);
+    else if (entry.key.text == "verbose")
+      options.verbose = yaml::as_bool(entry.value).value();
     else
       FAIL("run.yaml has no " << entry.key.text);
   }
@@ -90,12 +97,23 @@ class Case {
       report.spec_path = "spec.yaml";
       report.output_path = options_.output;
       files.emplace_back("report.exp", to_text(report, {}));
+      if (!options_.explain.empty()) files.emplace_back("explain.exp", explained(report));
     }
     if (schedule_) files.emplace_back("schedule.exp", print(*schedule_, inputs_));
     return files;
   }
 
  private:
+  [[nodiscard]] std::string explained(const Report& report) const {
+    std::string out;
+    for (const std::string& name : options_.explain) {
+      const auto explanation = explain(report, name, options_.verbose);
+      out += (out.empty() ? "$ regraft explain " : "\n$ regraft explain ") + shell_quoted(name) +
+             "\n" + (explanation ? to_text(*explanation) : render(explanation.error(), false));
+    }
+    return out;
+  }
+
   void run() {
     options_ = read_options();
     const auto text =
@@ -158,7 +176,8 @@ std::vector<fs::path> cases() {
 
 void compare(const std::string& name, std::vector<std::pair<std::string, std::string>> files) {
   const bool update = std::getenv("REGRAFT_GOLDEN_UPDATE") != nullptr;
-  for (const char* file : {"diagnostics.exp", "plan.exp", "report.exp", "schedule.exp"}) {
+  for (const char* file :
+       {"diagnostics.exp", "plan.exp", "report.exp", "schedule.exp", "explain.exp"}) {
     const auto given = std::find_if(files.begin(), files.end(),
                                     [&](const auto& one) { return one.first == file; });
     if (update) {

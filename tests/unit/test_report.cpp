@@ -330,7 +330,7 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
   run.execute();
   const Json json = Json::parse(to_json(run.report()));
   CHECK(json["regraft_report"] == 1);
-  CHECK(json["engine"] == Json{{"version", version()}});
+  CHECK(json["engine"] == Json{{"version", version()}, {"evaluator", nullptr}});
   CHECK(json["verdict"] == "failed");
   CHECK(json["spec"] == Json{{"path", "spec.yaml"},
                              {"name", "small"},
@@ -356,8 +356,8 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
       "shape": [16, 3], "dtype": "float32", "target_shape": [16, 3], "target_dtype": "float32",
       "rules": [{"rule": 2, "entry": 1, "id": "strip", "line": 14, "verb": "rename",
                  "from": "module.conv.weight", "to": "conv.weight"}],
-      "policy": null, "detail": "", "tied_to": null, "untied": false,
-      "digest": "02020202020202020202020202020202"})"));
+      "policy": null, "detail": "", "tied_to": null, "untied": false, "lossy": false,
+      "copied": null, "digest": "02020202020202020202020202020202"})"));
   CHECK(json["tensors"][1]["status"] == "error");
   CHECK(json["tensors"][1]["shape"] == nullptr);
   CHECK(json["tensors"][1]["policy"] == Json{{"word", "error"}, {"line", nullptr}});
@@ -376,6 +376,44 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
         Json::parse(R"({"code": "missing", "severity": "error", "file": "spec.yaml",
       "line": 20, "column": 5, "offset": null, "key": null, "message": "missing: 2 tensors",
       "hint": "add `missing: keep`", "notes": []})"));
+}
+
+TEST_CASE("what is lossy comes first, and the part that was copied is said") {
+  Run run;
+  for (const std::uint32_t index : {3u, 4u}) {
+    PlannedTensor& adapted = run.plan.tensors[index];
+    const Shape& before = run.source.tensors[index].shape;
+    const Shape& after = run.target.tensors[index].shape;
+    adapted.decision = Decision::adapted;
+    adapted.detail =
+        to_string(before) + " -> " + to_string(after) + " slice align end; float32 -> float16";
+    adapted.expr =
+        cast(narrow(load(0, index, run.source.tensors[index]), 0, 990, 10), DType::float16, true);
+    adapted.result_dtype = DType::float32;
+    adapted.lossy = true;
+    adapted.copied = CopiedRegion{{990}, {0}, after};
+    if (index == 3) {
+      adapted.copied->from.push_back(0);
+      adapted.copied->to.push_back(0);
+    }
+  }
+  const std::string text = to_text(run.report(), {.width = 200});
+  const std::size_t lossy = text.find(
+      " lossy           2           head.{weight,bias}  float32 -> "
+      "float16  ");
+  REQUIRE(lossy != std::string::npos);
+  CHECK(lossy < text.find(" loaded "));
+  CHECK(text.find("head.{weight,bias}  [1000, ...] -> [10, ...] slice align end; float32 -> "
+                  "float16; copied [990:1000, ...]") != std::string::npos);
+
+  const std::string json = to_json(run.report());
+  const Json weight = Json::parse(json)["tensors"][3];
+  CHECK(weight["lossy"] == true);
+  CHECK(weight["copied"] == Json::parse(R"({"from": [[990, 1000], [0, 8]],
+      "to": [[0, 10], [0, 8]]})"));
+  CHECK(Json::parse(json)["tensors"][4]["copied"] ==
+        Json::parse(R"({"from": [[990, 1000]], "to": [[0, 10]]})"));
+  CHECK_THAT(to_html(json), Catch::Contains("lossy, copied [990:1000, 0:8] to [0:10, 0:8]"));
 }
 
 TEST_CASE("the steps of a tensor stand in the order of the rules, each once") {
