@@ -1,5 +1,7 @@
 #include "pipeline.h"
 
+#include <new>
+
 #include "plan/policy/policies.h"
 
 namespace regraft {
@@ -46,7 +48,10 @@ bool open_inputs(const Request& request, Run& run) {
   };
   for (const std::string& path : request.sources)
     add(open_below_root(path, run.program->roots, request.limits));
-  if (request.target) add(open_target(*request.target, *run.program, request.limits));
+  if (request.model)
+    run.checkpoints.push_back(*request.model);
+  else if (request.target)
+    add(open_target(*request.target, *run.program, request.limits));
   if (run.diagnostics.has_errors()) return false;
   for (std::size_t i = 0; i < request.sources.size(); ++i)
     if (request.until == Stage::execute && !run.checkpoints[i].reader)
@@ -56,7 +61,7 @@ bool open_inputs(const Request& request, Run& run) {
   if (run.diagnostics.has_errors()) return false;
   for (std::size_t i = 0; i < request.sources.size(); ++i)
     run.inputs.sources.push_back(&run.checkpoints[i].catalog);
-  if (request.target) run.inputs.target = &run.checkpoints.back().catalog;
+  if (request.model || request.target) run.inputs.target = &run.checkpoints.back().catalog;
   return true;
 }
 
@@ -64,6 +69,22 @@ std::vector<const Checkpoint*> pointers(const Run& run) {
   std::vector<const Checkpoint*> pointers;
   for (const Checkpoint& checkpoint : run.checkpoints) pointers.push_back(&checkpoint);
   return pointers;
+}
+
+// Into the output's file, or into memory.
+Result<Executed> execute_into(const Request& request, Run& run) {
+  if (!request.into_memory)
+    return execute(*run.schedule, *run.plan, pointers(run), request.output, request.execute);
+  try {
+    run.memory = std::make_unique_for_overwrite<std::byte[]>(run.schedule->layout.size);
+  } catch (const std::bad_alloc&) {
+    return error(Code::evaluator, {},
+                 "there is no memory for the " + std::to_string(run.schedule->layout.size) +
+                     " bytes of the loaded tensors",
+                 "they are read beside the model, which changes only when all is there");
+  }
+  return execute(*run.schedule, *run.plan, pointers(run),
+                 {run.memory.get(), run.schedule->layout.size}, request.execute);
 }
 
 Diagnostic broken_law(const std::string& what) {
@@ -86,7 +107,7 @@ std::unique_ptr<Run> run(const Request& request) {
   if (request.strict) run.program->expect.unused_rules_are_errors = true;
 
   if (!open_inputs(request, run)) return result;
-  const Format* format = nullptr;
+  const Format* format = request.into_memory ? &memory_format() : nullptr;
   if (!request.output.empty()) {
     Result<const Format*> chosen = format_for_output(request.output);
     if (!chosen) return diagnostics.add(std::move(chosen).error()), std::move(result);
@@ -106,8 +127,7 @@ std::unique_ptr<Run> run(const Request& request) {
                                diagnostics);
   if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
 
-  Result<Executed> executed =
-      execute(*run.schedule, *run.plan, pointers(run), request.output, request.execute);
+  Result<Executed> executed = execute_into(request, run);
   if (executed)
     run.executed = std::move(executed).value();
   else

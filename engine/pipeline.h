@@ -25,8 +25,10 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> set;
   std::vector<std::string> sources;  // paths; may be empty up to Stage::program
   std::optional<std::string> target;
-  std::string output;            // "" without one
-  Stage until = Stage::execute;  // the last stage that runs
+  std::shared_ptr<const Checkpoint> model;  // in place of `target`: a model in memory
+  std::string output;                       // "" without one
+  bool into_memory = false;                 // in place of `output`: Run::memory
+  Stage until = Stage::execute;             // the last stage that runs
   bool check_output = false;     // also before Stage::execute: whether OUT could be written
   bool strict = false;           // unused rules are errors
   std::uint64_t max_growth = 4;  // of the output over the inputs (ScheduleOptions)
@@ -44,6 +46,8 @@ struct Run {
   std::optional<Plan> plan;
   std::optional<Schedule> schedule;
   std::optional<Executed> executed;
+  // Request::into_memory: schedule->layout.size bytes, the storages at their offsets.
+  std::unique_ptr<std::byte[]> memory;
   Diagnostics diagnostics;
 
   [[nodiscard]] Report report(const Request& request) const;

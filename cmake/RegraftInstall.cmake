@@ -1,0 +1,40 @@
+# What `cmake --install` puts where: the program with its plug-in, the library with its CMake package
+# and its pkg-config file.
+include(CMakePackageConfigHelpers)
+set(regraft_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/regraft")
+
+set_target_properties(regraft_core PROPERTIES OUTPUT_NAME regraft EXPORT_NAME regraft)
+target_include_directories(regraft_core
+  INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+install(TARGETS regraft_core EXPORT regraft-targets
+  ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(EXPORT regraft-targets NAMESPACE regraft:: DESTINATION "${regraft_package_dir}")
+install(FILES include/regraft/regraft.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/regraft")
+
+# A set of its own: who does without LibTorch never reads it.
+set(regraft_with_torch OFF)
+if(TARGET regraft_torch)
+  set(regraft_with_torch ON)
+  set_target_properties(regraft_torch PROPERTIES OUTPUT_NAME regraft-torch EXPORT_NAME torch)
+  install(TARGETS regraft_torch EXPORT regraft-torch-targets
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT regraft-torch-targets NAMESPACE regraft:: DESTINATION "${regraft_package_dir}")
+  install(FILES include/regraft/torch.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/regraft")
+  install(FILES cmake/RegraftLibtorch.cmake DESTINATION "${regraft_package_dir}")
+  # LibTorch stays where it is: it is not ours to install.
+  set_target_properties(regraft_torch_plugin PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS regraft_torch_plugin LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/regraft")
+endif()
+
+configure_package_config_file(cmake/regraft-config.cmake.in
+  "${PROJECT_BINARY_DIR}/regraft-config.cmake" INSTALL_DESTINATION "${regraft_package_dir}")
+# Until 1.0 a minor version may change the API.
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/regraft-config-version.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  "${PROJECT_BINARY_DIR}/regraft-config.cmake" "${PROJECT_BINARY_DIR}/regraft-config-version.cmake"
+  DESTINATION "${regraft_package_dir}")
+
+configure_file(cmake/regraft.pc.in "${PROJECT_BINARY_DIR}/regraft.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/regraft.pc"
+  DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
