@@ -1,4 +1,5 @@
 """Random tensors, checkpoints and patterns."""
+import math
 import re
 from collections import OrderedDict
 
@@ -9,6 +10,8 @@ DTYPES = ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_
           "uint32", "uint64"]
 NOT_IN_SAFETENSORS = {"complex32", "complex128"}
 SHAPES = [(), (1,), (2,), (3,), (4,), (2, 3), (3, 2), (4, 4), (0,), (2, 0, 3), (1, 1), (2, 3, 4), (7,), (1, 5, 1)]
+GRIDS = [(1, 5, 3), (1, 4, 2), (1, 16, 3), (1, 10, 2), (2, 6, 3), (4, 4), (9, 2), (3, 8), (3, 4, 5), (1, 2, 3, 4), (6, 1, 2),
+         (1, 18, 2)]
 NAMES = ["patch_embed.proj.weight", "patch_embed.proj.bias", "norm.weight", "norm.bias", "head.weight", "head.bias", "pos_embed",
          "blocks.0.attn.query.weight", "blocks.0.attn.key.weight", "blocks.0.attn.value.weight", "blocks.1.attn.query.weight",
          "blocks.1.gamma_1", "blocks.10.mlp.fc1.weight", "blocks.10.mlp.fc1.bias", "layers.0.blocks.0.norm1.weight",
@@ -18,6 +21,10 @@ NAMES = ["patch_embed.proj.weight", "patch_embed.proj.bias", "norm.weight", "nor
          "aaa", "abab", "list.0.w", "list.1.w", "list.2.w", "deep.er.still.one.more.weight"]
 PREFIXES = ["", "", "", "module.", "model.", "encoder.layer."]
 WORDS = ["weight", "proj", "enc", "net", "ln_1", "scale", "w", "trunk.body", "q"]
+
+
+class Retry(Exception):
+    """This draw does not end as it is meant to."""
 
 
 def chance(rng, probability):
@@ -36,6 +43,46 @@ def tensor(rng, dtype, shape):
     if dtype == torch.bool:
         raw = bytearray(byte & 1 for byte in raw)
     return torch.frombuffer(raw, dtype=torch.uint8).clone().view(dtype).reshape(shape)
+
+
+def tame(rng, dtype, shape, special=0.15):
+    """Numbers of moderate size, which most casts can hold; now and then with a few that are not."""
+    count = math.prod(shape)
+    if dtype == "bool" or "int" in dtype:
+        low, high = (0, 1) if dtype == "bool" else (0 if dtype[0] == "u" else -100, 100)
+        numbers = torch.tensor([rng.randint(low, high) for _ in range(count)], dtype=torch.int64)
+        return numbers.to(getattr(torch, dtype)).reshape(shape)
+    if dtype == "float8_e8m0fnu":
+        numbers = [2.0**rng.randint(-10, 6) for _ in range(count)]
+    else:
+        scale = rng.choice([1, 1, 0.01, 20])
+        numbers = [rng.gauss(0, scale) for _ in range(count * (2 if "complex" in dtype else 1))]
+        if chance(rng, special):
+            for at in range(len(numbers)):
+                if chance(rng, 0.3):
+                    numbers[at] = rng.choice([math.nan, math.inf, -math.inf, -0.0, 0.0, 1e-42, -3e-8])
+    numbers = torch.tensor(numbers, dtype=torch.float64)
+    if "complex" in dtype:
+        numbers = torch.view_as_complex(numbers.reshape(-1, 2))
+    return numbers.to(getattr(torch, dtype)).reshape(shape)
+
+
+def either(rng, dtype, shape):
+    return tensor(rng, dtype, shape) if chance(rng, 0.4) else tame(rng, dtype, shape)
+
+
+def strided(rng, value):
+    """The same elements in another layout: columns first, or as a part of a larger storage."""
+    if value.dim() > 1 and chance(rng, 0.5):
+        return value.transpose(0, -1).clone(memory_format=torch.contiguous_format).transpose(0, -1)
+    if value.dim() and value.shape[0]:
+        return torch.stack([value] * 3)[1] if chance(rng, 0.5) else torch.stack([value] * 2, -1)[..., 0]
+    return value
+
+
+def grid(rng):
+    """What `interpolate` can be asked for."""
+    return tame(rng, rng.choice(["float32", "float32", "float64", "float16", "bfloat16"]), rng.choice(GRIDS), special=0)
 
 
 def dtype(rng, safetensors=False):
@@ -73,11 +120,13 @@ def state_dict(rng):
             if chance(rng, 0.5):
                 state[name + "_rest"] = storage[:start + 2]
         elif kind < 0.36:
-            value = tensor(rng, dtype(rng), (1, 3)).expand(rng.randrange(1, 4), 3)
+            value = either(rng, dtype(rng), (1, 3)).expand(rng.randrange(1, 4), 3)
         elif kind < 0.4:
-            value = tensor(rng, dtype(rng), (3, 4)).t()
+            value = either(rng, dtype(rng), (3, 4)).t()
+        elif kind < 0.6:
+            value = grid(rng)
         else:
-            value = tensor(rng, dtype(rng), rng.choice(SHAPES))
+            value = either(rng, dtype(rng), rng.choice(SHAPES))
         state[name] = value
     if chance(rng, 0.2):
         for name, value in state.items():

@@ -85,7 +85,7 @@ def main():
                 passed += 1
     if options.reference_only:
         for (aim, exits), count in sorted(mix.items()):
-            print(f"{count:6} {aim:8} exit {exits}")
+            print(f"{count:6} {aim:9} exit {exits}")
     if not kept.exists() or kept.parent != work:
         shutil.rmtree(work)
     print(f"{passed} passed, {failed} failed")

@@ -1,15 +1,18 @@
 """The page's sentences and examples, worked out by hand, so that a reader can trust the reference against the engine."""
+import math
 import sys
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
+import xxhash
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from regraft_reference import Checkpoint, SpecError, load_safetensors, migrate, raw_bytes  # noqa: E402
-from regraft_reference import strict_yaml  # noqa: E402
+from regraft_reference import casts, dtypes, philox, strict_yaml  # noqa: E402
 from regraft_reference.expressions import Expression, Scope, Template  # noqa: E402
 from regraft_reference.patterns import Pattern  # noqa: E402
 
@@ -241,7 +244,7 @@ def test_missing():
     assert meet("{}", source, target).exits == {1}
     kept = meet("{missing: keep}", source, target)
     assert statuses(kept) == {"b": "kept", "a": "loaded"} and list(kept.outputs) == [b"b", b"a"]
-    assert raw_bytes(kept.outputs[b"b"].origin.data) == bytes(12)
+    assert raw_bytes(kept.outputs[b"b"].data) == bytes(12)
     omitted = meet("{missing: [{match: '^c', do: keep}, {match: '^b', do: omit}]}", source, target)
     assert statuses(omitted) == {"b": "omitted", "a": "loaded"} and list(omitted.outputs) == [b"a"]
     assert meet("{missing: [{match: '^c', do: keep}]}", source, target).exits == {1}
@@ -262,7 +265,7 @@ def test_shape_is_settled_before_dtype_and_skip_settles_both_sides():
     assert meet("{}", source, target).exits == {1}
     outcome = meet("{shape: skip, dtype: error}", source, target)
     assert statuses(outcome) == {"a": "skipped"} and outcome.dispositions == {b"a": {"skipped"}}
-    assert outcome.outputs[b"a"].origin.data.dtype == torch.int8
+    assert outcome.outputs[b"a"].data.dtype == torch.int8
 
 
 def test_one_element_onto_a_scalar_but_not_back():
@@ -274,8 +277,246 @@ def test_one_element_onto_a_scalar_but_not_back():
 def test_dtype():
     source, target = {"a": torch.ones(2)}, {"a": torch.zeros(2, dtype=torch.float16)}
     assert meet("{dtype: error}", source, target).exits == {1}
-    assert meet("{}", source, target).exits == {1, 2, 3}                  # a cast, which the engine refuses for now
-    assert meet("{dtype: source}", source, target).outputs[b"a"].origin.data.dtype == torch.float32
+    assert meet("{}", source, target).outputs[b"a"].data.dtype == torch.float16
+    assert meet("{dtype: source}", source, target).outputs[b"a"].data.dtype == torch.float32
+
+
+def one(policy, source, target, **options):
+    """The output of one tensor under one name."""
+    outcome = meet(policy, {"a": source}, {"a": target}, **options)
+    assert not outcome.exits, outcome.messages
+    return outcome.outputs[b"a"].data
+
+
+def codes(policy, source, target):
+    outcome = meet(policy, {} if source is None else {"a": source, "z": torch.ones(1)}, {"a": target, "z": torch.ones(1)})
+    if outcome.refused:
+        assert outcome.exits == {1} and outcome.statuses[b"a"] == {"error"} and list(outcome.refused) == [b"a"]
+    return outcome.refused.get(b"a", set())
+
+
+def case(**parameters):
+    return "{shape: [{" + ", ".join(f"{key}: {value}" for key, value in parameters.items()) + "}]}"
+
+
+ROW = torch.tensor([1, 2, 3])
+
+
+@pytest.mark.parametrize("align, expected", [
+    ("start", [1, 2, 3, 0, 0, 0]), ("center", [0, 1, 2, 3, 0, 0]), ("end", [0, 0, 0, 1, 2, 3])])
+def test_pad_aligns(align, expected):
+    assert one(case(do="pad", align=align), ROW, torch.ones(6, dtype=torch.int64)).tolist() == expected
+
+
+def test_pad_fills_with_a_number_or_with_the_target_s_values():
+    assert one("{shape: pad}", ROW, torch.ones(4, dtype=torch.int64)).tolist() == [1, 2, 3, 0]
+    assert one(case(do="pad", fill=7), ROW, torch.ones(4, dtype=torch.int64)).tolist() == [1, 2, 3, 7]
+    assert one(case(do="pad", fill="keep", align="end"), ROW, torch.arange(10, 15)).tolist() == [10, 11, 1, 2, 3]
+    # Neither a fill nor what is kept goes through the source's dtype.
+    kept = one(case(do="pad", fill="keep"), torch.tensor([1.5], dtype=torch.bfloat16), torch.tensor([0.1, 0.1]))
+    assert torch.equal(kept, torch.tensor([1.5, 0.1]))
+    filled = one(case(do="pad", fill=0.1), torch.tensor([1.5], dtype=torch.bfloat16), torch.zeros(2))
+    assert torch.equal(filled, torch.tensor([1.5, 0.1]))
+    policy = "{shape: [{do: pad, fill: keep}], dtype: source}"
+    assert torch.equal(one(policy, torch.tensor([1.5], dtype=torch.bfloat16), torch.tensor([0.0, 0.1])),
+                       torch.tensor([1.5, 0.1], dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("align, expected", [("start", [1, 2]), ("center", [2, 3]), ("end", [4, 5])])
+def test_slice_aligns_its_window(align, expected):
+    outcome = meet(case(do="slice", align=align), {"a": torch.arange(1, 6)}, {"a": torch.zeros(2, dtype=torch.int64)})
+    assert outcome.outputs[b"a"].data.tolist() == expected and outcome.copied[b"a"].source == [(expected[0] - 1, expected[1])]
+
+
+def test_pad_slice_goes_either_way_in_each_dimension():
+    source, target = {"a": torch.arange(6).reshape(2, 3)}, {"a": torch.zeros(3, 2, dtype=torch.int64)}
+    outcome = meet(case(do="pad_slice", align="end"), source, target)
+    assert outcome.outputs[b"a"].data.tolist() == [[0, 0], [1, 2], [4, 5]]
+    assert outcome.copied[b"a"].source == [(0, 2), (1, 3)] and outcome.copied[b"a"].target == [(1, 3), (0, 2)]
+    assert statuses(outcome) == {"a": "adapted"} and outcome.coverage == (4, 6)
+
+
+def test_shapes_that_do_not_fit():
+    small, large, tall = torch.ones(2, 2), torch.ones(2, 3), torch.ones(3, 2)
+    assert codes("{shape: pad}", large, small) == codes("{shape: slice}", small, large) == {"shape-mismatch"}
+    assert codes("{shape: pad}", large, tall) == {"shape-mismatch"} and codes("{shape: pad_slice}", large, tall) == set()
+    assert codes("{shape: pad_slice}", torch.ones(4), small) == codes("{shape: reshape}", large, small) == {"shape-mismatch"}
+    assert codes(case(do="pad", dims="[1]"), small, large) == codes(case(do="pad", dims="[0, -1]"), small, large) == set()
+    for dims in ("[0]", "[1, 2]", "[-3, 1]"):
+        assert codes(case(do="pad", dims=dims), small, large) == {"shape-mismatch"}
+
+
+@pytest.mark.parametrize("dtype, fill, fits", [
+    ("int64", 0.5, False), ("uint8", 300, False), ("uint8", -1, False), ("int8", 3.0, True), ("float16", 1e10, False),
+    ("float16", 0.1, True), ("bool", 1, True), ("bool", 2, False), ("complex64", 0.5, True), ("float8_e8m0fnu", 0, False),
+    ("float8_e8m0fnu", 0.5, True)])
+def test_a_fill_has_to_be_a_value_of_the_dtype(dtype, fill, fits):
+    dtype = getattr(torch, dtype)
+    two, three = torch.ones(2).to(dtype), torch.ones(3).to(dtype)
+    assert codes(case(do="pad", fill=fill), two, three) == (set() if fits else {"shape-mismatch"})
+    # Where nothing is filled it plays no part.
+    assert codes(case(do="pad_slice", fill=fill), three, two) == set()
+
+
+def test_reshape_keeps_the_order_of_the_elements():
+    columns = torch.arange(6).reshape(2, 3).t()
+    assert one("{shape: reshape}", columns, torch.zeros(6, dtype=torch.int64)).tolist() == [0, 3, 1, 4, 2, 5]
+    assert one("{shape: reshape}", torch.tensor(3), torch.zeros(1, 1, dtype=torch.int64)).tolist() == [[3]]
+
+
+def test_interpolate_by_hand():
+    # With half pixel centres the middle of two equal halves is at 1/4 and 3/4 of the way: 0, 1/4, 3/4, 1.
+    policy = "{shape: [{do: interpolate, pattern: 'h w', mode: bilinear}]}"
+    assert one(policy, torch.tensor([[0.0, 4.0]]), torch.zeros(1, 4)).tolist() == [[0, 1, 3, 4]]
+    tokens = "{shape: [{do: interpolate, pattern: '(w h) c', mode: nearest, prefix_tokens: 1, from: [1, 2], size: [2, 2]}]}"
+    # Columns first: the tokens 1 and 2 are two columns of one row, so each is doubled.
+    assert one(tokens, torch.tensor([[9.0], [1.0], [2.0]]), torch.zeros(5, 1)).reshape(-1).tolist() == [9, 1, 1, 2, 2]
+    half = one("{shape: [{do: interpolate, prefix_tokens: 1}]}", torch.ones(1, 5, 3).half(), torch.zeros(1, 10, 3).half())
+    assert half.dtype == torch.float16 and half.shape == (1, 10, 3) and (half - 1).abs().max() < 2e-3
+
+
+def test_grids_that_do_not_fit():
+    def ends(source, target, **parameters):
+        return codes(case(do="interpolate", **parameters), torch.ones(source), torch.ones(target))
+
+    assert ends((1, 4, 2), (1, 9, 2)) == ends((1, 5, 2), (1, 10, 2), prefix_tokens=1) == set()
+    assert ends((1, 6, 2), (1, 12, 2), **{"from": "[2, 3]", "size": "[3, 4]"}) == ends((4, 4), (4, 9), pattern="c (h w)") == set()
+    for source, target, parameters in [
+            ((1, 4, 2), (1, 10, 2), {}), ((1, 4, 2), (1, 9, 3), {}), ((2, 4, 2), (2, 9, 2), {}), ((4, 2), (9, 2), {}),
+            ((1, 4, 2), (9, 2), {}),
+            ((1, 6, 2), (1, 12, 2), {"from": "[2, 2]", "size": "[3, 4]"}), ((1, 4, 2), (1, 5, 2), {"prefix_tokens": 1}),
+            ((4, 4), (5, 5), {"pattern": "'h w'", "size": "[5, 4]"})]:
+        assert ends(source, target, **parameters) == {"shape-mismatch"}, (source, target, parameters)
+    assert codes("{shape: interpolate}", torch.ones(1, 4, 2, dtype=torch.int8), torch.ones(1, 9, 2)) == {"shape-mismatch"}
+
+
+def test_missing_tensors_are_initialised():
+    def value(do, dtype, *shape):
+        head = f"source: {{root: ''}}\npolicy: {{missing: {do}}}"
+        return run("", tensors={}, target={"a": torch.empty(shape, dtype=dtype)}, head=head)
+
+    assert value("zeros", torch.bool, 2).outputs[b"a"].data.tolist() == [False, False]
+    assert value("ones", torch.complex64, 1).outputs[b"a"].data.tolist() == [1]
+    assert value("arange", torch.float16, 2, 3).outputs[b"a"].data.tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert statuses(value("ones", torch.uint16)) == {"a": "initialised"}
+    assert value("arange", torch.uint8, 256).exits == set()
+    for do, dtype, *shape in [
+            ("zeros", torch.float8_e8m0fnu, 1), ("normal", torch.int8, 1), ("normal", torch.complex64, 1),
+            ("arange", torch.float32), ("arange", torch.bool, 2), ("arange", torch.complex64, 2), ("arange", torch.int8, 129)]:
+        assert value(do, dtype, *shape).refused == {b"a": {"missing"}}, (do, dtype)
+
+
+PI = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0]
+
+
+@pytest.mark.parametrize("counter, key, expected", [                     # Random123's known answers
+    ([0] * 4, [0] * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ([2**32 - 1] * 4, [2**32 - 1] * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    (PI[:4], PI[4:], "d16cfe09 94fdcceb 5001e420 24126ea1")])
+def test_philox(counter, key, expected):
+    words = philox.philox([numpy.array([word], numpy.uint64) for word in counter], key)
+    assert " ".join(f"{int(word[0]):08x}" for word in words) == expected
+
+
+def test_normal_numbers_by_hand():
+    low, high = philox.key_of(-3, b"w")
+    assert low | high << 32 == xxhash.xxh3_64_intdigest(b"\xfd" + b"\xff" * 7 + b"w")
+    numbers = philox.normal(5, -3, b"w")
+    x = [int(word[0]) for word in philox.philox([numpy.array([word], numpy.uint64) for word in (2, 0, 0, 0)], (low, high))]
+    first, second = ((x[0] + (x[1] << 32) >> 11) + 1) * 2.0**-53, (x[2] + (x[3] << 32) >> 11) * 2.0**-53
+    assert math.isclose(numbers[4], math.sqrt(-2 * math.log(first)) * math.cos(2 * math.pi * second), rel_tol=1e-14)
+    many = philox.normal(20001, 0, b"x")
+    assert abs(many.mean()) < 0.03 and abs(many.std() - 1) < 0.03
+
+
+def test_normal_is_scaled_and_tied_names_have_the_first_one_s_numbers():
+    tied = torch.zeros(2, 3, dtype=torch.float64)
+    outcome = run("", tensors={"z": torch.ones(1)}, target={"z": torch.ones(1), "b": tied, "a": tied},
+                  head="policy: {missing: [{do: normal, mean: 5, std: 0.5, seed: 9}]}")
+    assert torch.equal(outcome.outputs[b"a"].data, torch.from_numpy(5 + 0.5 * philox.normal(6, 9, b"b")).reshape(2, 3))
+    assert outcome.outputs[b"a"].tie == outcome.outputs[b"b"].tie
+
+
+def test_casts_that_need_no_case_and_those_that_do():
+    assert all(dtypes.cast_by_default(*pair) for pair in [
+        ("float64", "bfloat16"), ("complex64", "complex32"), ("bool", "uint8"), ("uint8", "int16"), ("uint32", "int64")])
+    assert not any(dtypes.cast_by_default(*pair) for pair in [
+        ("int8", "uint8"), ("int64", "int32"), ("uint8", "int8"), ("uint8", "bool"), ("float32", "int64"), ("int8", "float32"),
+        ("float32", "float8_e5m2"), ("float8_e5m2", "float32"), ("float32", "complex64"), ("complex64", "float32"),
+        ("float32", "bool")])
+    assert codes("{dtype: cast}", torch.ones(2), torch.ones(2).int()) == {"dtype-mismatch"}
+    assert codes("{dtype: [{do: cast}]}", torch.ones(2), torch.ones(2).int()) == set()
+
+
+def test_lossy_is_what_all_values_of_the_dtype_say():
+    """Every value of a small dtype, there and back, as against the table of precisions and ranges."""
+    small = [name for name in sorted(dtypes.NAMES) if getattr(torch, name).itemsize <= 2]
+    for source in small:
+        size = getattr(torch, source).itemsize
+        bits = torch.arange(2 if source == "bool" else 256**size).to({1: torch.uint8, 2: torch.uint16}[size])
+        values = bits.view(getattr(torch, source))
+        exact = values.to(torch.float64)
+        for target in dtypes.NAMES - {source, "complex128"}:
+            if target in dtypes.INTEGERS and source in dtypes.FLOATS:
+                assert dtypes.lossy(source, target)
+                continue
+            back = casts.real_part(casts.convert(values, target)).to(torch.float64)
+            assert dtypes.lossy(source, target) != bool(((back == exact) | (back.isnan() & exact.isnan())).all()), (source, target)
+
+
+def test_casts_that_stop_the_run():
+    def stops(value, source, target):
+        return casts.overflows(torch.tensor([value]).to(getattr(torch, source)), target)
+
+    nan, inf = float("nan"), float("inf")
+    assert stops(1e10, "float32", "float16") and not stops(inf, "float32", "float16") and not stops(65504, "float32", "float16")
+    assert stops(256, "int32", "uint8") and stops(-1, "int32", "uint64") and not stops(-0.5, "float32", "uint8")
+    assert stops(nan, "float32", "int8") and not stops(nan, "float32", "bool") and stops(70000, "int32", "float16")
+    assert stops(2.0**63, "float64", "int64") and not stops(2.0**63, "float64", "uint64") and stops(1e10, "complex64", "complex32")
+    outcome = meet("{}", {"a": torch.tensor([1e10])}, {"a": torch.ones(1).half()})
+    assert outcome.exits == {1} and outcome.plan_exits == set() and outcome.overflows == {b"a"} and not outcome.refused
+
+
+def test_values_of_explicit_casts():
+    def cast(value, target):
+        return one("{dtype: [{do: cast}]}", value, torch.zeros(value.shape, dtype=target)).tolist()
+
+    assert cast(torch.tensor([1.9, -1.9, -0.5]), torch.int8) == [1, -1, 0]
+    assert cast(torch.tensor([0.0, float("nan"), 1e-40]), torch.bool) == [False, True, True]
+    assert cast(torch.tensor([1 + 2j]), torch.float32) == [1.0]
+
+
+def test_a_target_without_values():
+    source, schema = {"a": torch.ones(2)}, {"a": torch.empty(3, device="meta"), "b": torch.empty(1, device="meta")}
+    assert statuses(meet("{missing: keep, shape: pad}", source, schema)) == {"a": "adapted", "b": "omitted"}
+    assert meet("{missing: zeros, shape: skip}", source, schema).refused == {b"a": {"no-values"}}
+    keep = "{missing: zeros, shape: [{do: pad, fill: keep%s}]}"
+    assert meet(keep % "", source, schema).refused == {b"a": {"no-values"}}
+    omitted = meet(keep % ", or: omit", source, schema)
+    assert statuses(omitted) == {"a": "omitted", "b": "initialised"} and omitted.dispositions == {b"a": {"skipped"}}
+    assert not meet("{missing: zeros, shape: [{do: pad_slice, fill: keep}]}", {"a": torch.ones(4)}, schema).exits
+
+
+def test_ties_through_policies():
+    two, tied = torch.ones(2), torch.zeros(3, dtype=torch.float64)
+
+    def ties(policy, source, target):
+        outcome = meet(policy, source, target)
+        assert not outcome.exits, outcome.messages
+        first, second = outcome.outputs[b"a"], outcome.outputs[b"b"]
+        return first.tie == second.tie, first.alike == second.alike
+
+    apart = {"a": torch.zeros(3), "b": torch.zeros(3)}
+    assert ties("{shape: pad}", {"a": two, "b": two}, apart) == (True, True)
+    assert ties("{shape: [{match: a, do: pad}, {match: b, do: pad}]}", {"a": two, "b": two}, apart) == (False, True)
+    assert ties("{shape: [{match: a, do: pad}, {do: pad, fill: 1}]}", {"a": two, "b": two}, apart) == (False, False)
+    keep = "{shape: [{do: pad, fill: keep}]}"
+    assert ties(keep, {"a": two, "b": two}, apart) == (False, False)
+    assert ties(keep, {"a": two, "b": two}, {"a": tied, "b": tied}) == (True, True)
+    assert ties(keep, {"a": two}, {"a": tied, "b": tied}) == (True, True)               # b is loaded with a
+    policy = "{dtype: [{match: a, do: cast}, {match: b, do: source}]}"
+    loaded = meet(policy, {"a": two, "b": two}, {"a": two.double(), "b": two.double()})
+    assert loaded.untied == {b"a": True} and loaded.outputs[b"a"].tie != loaded.outputs[b"b"].tie
 
 
 def test_extras():
@@ -289,8 +530,9 @@ def test_a_target_name_that_is_tied_to_a_reached_one_is_loaded_with_it():
     tied = torch.zeros(2)
     outcome = run("", tensors={"a": torch.ones(2)}, target={"b": tied, "a": tied})
     assert not outcome.exits and statuses(outcome) == {"b": "loaded", "a": "loaded"}
-    assert outcome.outputs[b"a"].tie == outcome.outputs[b"b"].tie and outcome.outputs[b"b"].origin.name == b"a"
-    assert run("", tensors={"a": torch.ones(2), "b": torch.ones(2)}, target={"b": tied, "a": tied}).exits == {1, 2}
+    assert outcome.outputs[b"a"].tie == outcome.outputs[b"b"].tie and outcome.sources[b"b"] == [b"a"]
+    conflict = run("", tensors={"a": torch.ones(2), "b": torch.ones(2)}, target={"b": tied, "a": tied})
+    assert conflict.exits == {1} and conflict.refused == {b"a": {"tie-conflict"}, b"b": {"tie-conflict"}}
     one = torch.ones(2)
     assert not run("", tensors={"a": one, "b": one}, target={"b": tied, "a": tied}).exits
 
@@ -344,7 +586,12 @@ def test_a_safetensors_file_in_the_order_of_its_header(tmp_path):
     "regraft: 1\n<<: {name: a}", "regraft: 1\nnom: a", "regraft: 1\nrules: {drop: a}", "regraft: 1\nrules: [{drop: a, keep: b}]",
     "regraft: 1\nrules: [{dropp: a}]", "regraft: 1\nrules: [{rename: a}]", "regraft: 1\nrules: [{rename: a, to: b, all: yes}]",
     "regraft: 1\nrules: [{copy: a, to: b, all: true}]", "regraft: 1\nrules: [{drop: a, where: {dtype: float33}}]",
-    "regraft: 1\npolicy: {missing: ignore}", "regraft: 1\noutput: {ties: last}", "regraft: 1\nexpect: {loaded: most}"])
+    "regraft: 1\npolicy: {missing: ignore}", "regraft: 1\npolicy: {shape: [{do: pad, align: middle}]}",
+    "regraft: 1\npolicy: {shape: [{do: pad, fill: text}]}", "regraft: 1\npolicy: {shape: [{do: reshape, mode: bilinear}]}",
+    "regraft: 1\npolicy: {shape: [{do: interpolate, mode: nearest, antialias: true}]}",
+    "regraft: 1\npolicy: {shape: [{do: interpolate, pattern: '1 h c'}]}",
+    "regraft: 1\npolicy: {missing: [{do: normal, seed: 1.5}]}",
+    "regraft: 1\noutput: {ties: last}", "regraft: 1\nexpect: {loaded: most}"])
 def test_mistakes(text):
     assert migrate(text, Checkpoint("source", {"a": torch.ones(1)})).exits == {2}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy
 import torch
 
-from .errors import SpecError, Unsettled
+from . import strict_yaml
+from .errors import OutOfScope, SpecError, Unsettled
 
 SAFETENSORS_DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -30,6 +31,10 @@ class Tensor:
         return (self.storage, self.data.storage_offset(), tuple(self.data.shape), self.data.stride(), self.data.dtype)
 
     @property
+    def has_values(self):
+        return not self.data.is_meta
+
+    @property
     def dtype(self):
         return str(self.data.dtype).removeprefix("torch.")
 
@@ -40,7 +45,7 @@ class Tensor:
 
 @dataclass
 class Checkpoint:
-    """`top` is the nested object a .pt holds; a safetensors file has `flat` alone."""
+    """`top` is the nested object a .pt holds; a safetensors file and a schema have `flat` alone."""
     side: str
     top: object = None
     flat: list = None
@@ -144,6 +149,23 @@ def load_safetensors(file, side):
         metadata, tensors = read_safetensors(stream.read())
     flat = [Tensor(name.encode(), tensor, (side, name)) for name, tensor in tensors.items()]
     return Checkpoint(side, flat=flat, metadata=metadata)
+
+
+def load_schema(file, side):
+    """A target without values: tensors on the meta device."""
+    with open(file, encoding="utf-8") as stream:
+        schema = strict_yaml.load(stream.read())       # JSON is YAML
+    if set(schema) != {"regraft_schema", "tensors"}:
+        raise OutOfScope("a schema with more than tensors")
+    views, flat = {}, []
+    for name, entry in schema["tensors"].items():
+        if not set(entry) <= {"dtype", "shape", "tie"}:
+            raise OutOfScope("a schema with strides or storages")
+        if "tie" not in entry:
+            views[name] = torch.empty(entry["shape"], dtype=getattr(torch, entry["dtype"]), device="meta")
+        first = entry.get("tie", name)
+        flat.append(Tensor(name.encode(), views[first], (side, first)))
+    return Checkpoint(side, flat=flat)
 
 
 def storage_bytes(tensor):

@@ -12,3 +12,7 @@ class Unsettled(Exception):
 
 class OutOfScope(Exception):
     """A part of the language that this reference does not model."""
+
+
+class Misfit(Exception):
+    """Two shapes that the policy's word does not bring together: shape-mismatch."""

@@ -6,15 +6,13 @@ holds all that are acceptable.
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-import torch
-
 from . import checkpoint as checkpoints
+from .decisions import AS_IT_IS
 from .errors import SpecError, Unsettled
 from .expressions import Scope
 from .patterns import any_found
+from .policy import Output, meet_target
 from .spec import compile_spec, holds
-
-ANY_FAILURE = {1, 2, 3}
 
 
 @dataclass
@@ -25,20 +23,12 @@ class Item:
 
 
 @dataclass
-class Output:
-    """One tensor of the output. `tie` is equal for outputs that have to be one tensor in a format that can share; `changed` says
-    that the shape is no longer the origin's, so that the output need not share with other views of the origin's storage."""
-    origin: checkpoints.Tensor
-    shape: list
-    tie: tuple
-    changed: bool
-
-
-@dataclass
 class Outcome:
     exits: set = field(default_factory=set)            # empty: success
-    plan_exits: set = field(default_factory=set)       # without what only the output's format decides
+    plan_exits: set = field(default_factory=set)       # without what only the output's format or the values decide
     messages: list = field(default_factory=list)
+    refused: dict = field(default_factory=dict)        # name -> codes of which at least one is reported
+    overflows: set = field(default_factory=set)        # names at which the run stops when it has come to the values
     statuses: dict = field(default_factory=dict)       # name -> acceptable statuses; of targets, or of outputs without a target
     sources: dict = field(default_factory=dict)        # name -> source names, where only one answer is possible
     dispositions: dict = field(default_factory=dict)   # source name -> acceptable dispositions
@@ -47,12 +37,26 @@ class Outcome:
     items: list = field(default_factory=list)          # what the rules left
     reached_policy: bool = False
     metadata: dict = field(default_factory=dict)
+    # What the report says of a name beside its status. A name that is not there may have anything.
+    expected: dict = field(default_factory=dict)       # entries of the report that are settled before the policy
+    words: dict = field(default_factory=dict)          # of the policies that had a say
+    lossy: dict = field(default_factory=dict)          # None: either
+    copied: dict = field(default_factory=dict)         # the window of pad and slice, or None
+    covered: dict = field(default_factory=dict)        # elements that a source fills
+    tied_to: dict = field(default_factory=dict)        # acceptable answers
+    untied: dict = field(default_factory=dict)
+    source_tensors: dict = field(default_factory=dict)   # name -> shape and dtype
+    coverage: tuple = None                             # elements that sources fill, and all of the target
 
     def fail(self, codes, message, output_only=False):
         self.exits |= set(codes)
         if not output_only:
             self.plan_exits |= set(codes)
         self.messages.append(message)
+
+    def refuse(self, name, codes):
+        self.refused[name] = codes
+        self.fail({1}, f"{' or '.join(sorted(codes))}: {name}")
 
 
 def migrate(text, source, target=None, output="pt", settings=(), folder=None):
@@ -94,7 +98,8 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
         for item in items:
             outcome.statuses[item.name] = {"loaded"}
             outcome.sources[item.name] = [item.source.name]
-            outcome.outputs[item.name] = Output(item.source, item.source.shape, item.source.tie, False)
+            tie = (item.source.tie, (AS_IT_IS, tuple(item.source.shape)))
+            outcome.outputs[item.name] = Output(item.source.data, item.source.storage, tie, tie)
             fates[item.source.name].add("used")
         if spec.loaded:
             raise Unsettled("expect.loaded without a target")
@@ -102,8 +107,12 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
         meet_target(spec, items, target.open(None)[0], fates, names, outcome)
     for tensor in tensors:
         outcome.dispositions[tensor.name] = disposition(fates[tensor.name])
+        outcome.source_tensors[tensor.name] = tensor.shape, tensor.dtype
     check_expect(spec, names, dropped, outcome)
     check_output(spec, output, outcome)
+    if outcome.overflows and not outcome.exits:        # the run comes to the values last
+        outcome.exits = {1}
+        outcome.messages.append(f"cast-overflow: {sorted(outcome.overflows)}")
     return outcome
 
 
@@ -202,103 +211,7 @@ def rewritten(rule, spec, item, at, found):
     return result + name[at:]
 
 
-# Policy
-
-def meet_target(spec, items, targets, fates, names, outcome):
-    results = {item.name: item for item in items}
-    target_names = {tensor.name for tensor in targets}
-    outcome.statuses = {tensor.name: set() for tensor in targets}
-    tied = defaultdict(list)
-    for tensor in targets:
-        tied[tensor.tie].append(tensor)
-    reached = {tensor.name: results[tensor.name] for tensor in targets if tensor.name in results}
-    followers = {}                                     # unreached names that are loaded with a tied one
-    for group in tied.values():
-        leaders = [tensor for tensor in group if tensor.name in reached]
-        if len(leaders) < 1 or len(group) < 2:
-            continue
-        decisions = [decide(spec, tensor, reached[tensor.name]) for tensor in leaders]
-        if len({reached[tensor.name].source.tie for tensor in leaders}) > 1:
-            if {"skipped"} & {status for status, _ in decisions}:
-                raise Unsettled("a skipped and a loaded tensor for one tie")
-            outcome.fail({1, 2}, "two different tensors for one tie")
-        for tensor in group:
-            if tensor.name in reached:
-                continue
-            if len(leaders) > 1 and len(set(decisions)) > 1:
-                raise Unsettled("a tie between names that the policies treat differently")
-            # By the policies of its own name it could fare otherwise than the one it is tied to.
-            if decide(spec, tensor, reached[leaders[0].name]) != decisions[0] or decisions[0][0] != "loaded":
-                raise Unsettled("an unreached name that is tied to one which is not loaded")
-            followers[tensor.name] = reached[leaders[0].name]
-
-    for tensor in targets:
-        item = reached.get(tensor.name) or followers.get(tensor.name)
-        if item is None:
-            do = spec.decide("missing", tensor.name)
-            names["missing"].append(tensor.name)
-            status = {"keep": "kept", "omit": "omitted", "error": "error"}[do]
-            if do == "keep":
-                outcome.outputs[tensor.name] = Output(tensor, tensor.shape, tensor.tie, False)
-            elif do == "error":
-                outcome.fail({1}, f"missing {tensor.name}")
-        else:
-            status, shape = decide(spec, tensor, item)
-            source = item.source
-            if status == "loaded":
-                changed = list(shape) != source.shape
-                outcome.outputs[tensor.name] = Output(source, list(shape), (source.tie, shape), changed)
-                fates[source.name].add("used")
-                if tensor.name in reached:
-                    outcome.sources[tensor.name] = [source.name]
-            elif status == "skipped":
-                outcome.outputs[tensor.name] = Output(tensor, tensor.shape, tensor.tie, False)
-                fates[source.name].add("skipped")
-            else:
-                outcome.fail(ANY_FAILURE if status == "cast" else {1}, f"{status} of {tensor.name}")
-                fates[source.name].add("error")
-                status = "error" if status != "cast" else "cast"
-        # A refused cast has no status that the page gives.
-        outcome.statuses[tensor.name] = {status} if status != "cast" else set()
-        names[status].append(tensor.name)
-        if tensor.name in followers:
-            names["followers"].append(tensor.name)
-
-    for item in items:
-        if item.name in target_names:
-            continue
-        names["unexpected"].append(item.name)
-        do = spec.decide("unexpected", item.name)
-        if do == "keep":
-            outcome.outputs[item.name] = Output(item.source, item.source.shape, (item.source.tie, tuple(item.source.shape)), False)
-            outcome.statuses[item.name] = {"unexpected"}
-            outcome.sources[item.name] = [item.source.name]
-            fates[item.source.name].add("unexpected-kept")
-        elif do == "drop":
-            fates[item.source.name].add("unexpected-dropped")
-        else:
-            outcome.fail({1}, f"unexpected {item.name}")
-            fates[item.source.name].add("error")
-
-    if spec.loaded:
-        check_loaded(spec, targets, outcome)
-
-
-def decide(spec, target, item):
-    """What becomes of a target tensor that a result reaches, and its shape."""
-    source = item.source
-    shape = tuple(target.shape)
-    # `[1]` onto `[]` loads, as in load_state_dict; `[]` onto `[1]` is a mismatch.
-    if source.shape != target.shape and not (source.shape == [1] and target.shape == []):
-        return ("skipped" if spec.decide("shape", target.name) == "skip" else "wrong shape"), shape
-    if source.dtype != target.dtype:
-        do = spec.decide("dtype", target.name)
-        if do == "error":
-            return "wrong dtype", shape
-        if do == "cast":
-            return "cast", shape
-    return "loaded", shape
-
+# Expect and output
 
 def disposition(fates):
     if len(fates) <= 1 or "error" in fates:
@@ -310,8 +223,6 @@ def disposition(fates):
         return {"used"}
     return fates - {"dropped"}
 
-
-# Expect and output
 
 def check_expect(spec, names, dropped, outcome):
     for key, allowed in spec.expect.items():
@@ -327,28 +238,11 @@ def check_expect(spec, names, dropped, outcome):
             kept_promise = all(any_found(allowed, name) for name in names[key])
             if key == "missing" and kept_promise and not all(any_found(allowed, name) for name in names["followers"]):
                 raise Unsettled("a name loaded with its tie is missing, or not")
+            perhaps = names["perhaps skipped"] if key in ("skipped", "adapted") else []
+            if kept_promise and not all(any_found(allowed, name) for name in perhaps):
+                raise Unsettled("a name left out for want of values is skipped or adapted, or not")
         if not kept_promise:
             outcome.fail({1}, f"expect.{key}")
-
-
-def check_loaded(spec, targets, outcome):
-    verdicts = set()
-    for unique in (False, True):                       # tied target names counted each, or once
-        seen, total, filled = set(), 0, 0
-        for tensor in targets:
-            if unique and tensor.tie in seen:
-                continue
-            seen.add(tensor.tie)
-            total += tensor.data.numel()
-            if outcome.statuses[tensor.name] == {"loaded"}:
-                filled += tensor.data.numel()
-        if not total:
-            raise Unsettled("a share of no elements")
-        verdicts.add(holds(spec.loaded, 100 * filled, total))
-    if len(verdicts) > 1:
-        raise Unsettled("expect.loaded with ties")
-    if not verdicts.pop():
-        outcome.fail({1}, "expect.loaded")
 
 
 def check_output(spec, form, outcome):
@@ -364,12 +258,14 @@ def check_output(spec, form, outcome):
     outcome.metadata = {"format": "pt", **spec.metadata}
     known = set(checkpoints.SAFETENSORS_DTYPES.values())
     for name, output in outcome.outputs.items():
-        if output.origin.data.dtype not in known:
-            outcome.fail({2}, f"safetensors has no {output.origin.dtype}", output_only=True)
+        if output.data.dtype not in known:
+            outcome.fail({2}, f"safetensors has no {output.dtype}", output_only=True)
         if name in (b"", b"__metadata__"):
             outcome.fail({2}, f"safetensors has no name {name}", output_only=True)
     if spec.ties == "duplicate":
         return
+    if len({output.tie for output in outcome.outputs.values()}) > len({output.alike for output in outcome.outputs.values()}):
+        raise Unsettled("names that are tied in one reading alone")
     firsts = {}
     for name, output in list(outcome.outputs.items()):
         if output.tie not in firsts:
@@ -380,5 +276,5 @@ def check_output(spec, form, outcome):
             # The name is left out; the page has no status for that, and its source's elements do reach the output.
             del outcome.outputs[name]
             outcome.statuses[name] = outcome.statuses[name] | {"omitted"}
-            if output.origin.storage[0] == "source":
-                outcome.dispositions[output.origin.name] |= {"dropped"}
+            for source in outcome.sources.get(name, []):
+                outcome.dispositions[source] = outcome.dispositions[source] | {"dropped"}

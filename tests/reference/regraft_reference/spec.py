@@ -4,26 +4,16 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import strict_yaml
+from . import dtypes, policies, strict_yaml
+from .checks import fields, typed
 from .errors import OutOfScope, SpecError
 from .expressions import Expression, Template
-from .patterns import Exact, patterns
+from .patterns import Exact, any_found, patterns
 
-DTYPES = {"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
-          "float8_e8m0fnu", "complex32", "complex64", "complex128", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16",
-          "uint32", "uint64"}
 OTHER_VERBS = {"cat", "stack", "combine", "split", "unbind", "transpose", "permute", "reshape", "rearrange", "slice",
                "index_select", "pad", "interpolate", "cast", "use"}
 VERBS = {"keep": set(), "drop": set(), "rename": {"to", "all"}, "copy": {"to"}}
 ANY_RULE = {"unless", "where", "when", "count", "id", "note"}
-POLICIES = {   # the words in scope, then the page's others
-    "missing": ({"error", "keep", "omit"}, {"zeros", "ones", "normal", "arange"}),
-    "unexpected": ({"error", "drop", "keep"}, set()),
-    "shape": ({"error", "skip"}, {"pad", "slice", "pad_slice", "reshape", "interpolate"}),
-    "dtype": ({"cast", "source", "error"}, set()),
-    "extras": ({"drop", "error"}, {"keep"}),
-}
-DEFAULTS = {"missing": "error", "unexpected": "error", "shape": "error", "dtype": "cast", "extras": "drop"}
 OUTCOMES = {"missing", "skipped", "unexpected", "dropped", "adapted", "kept", "initialised"}
 
 
@@ -47,13 +37,6 @@ class Rule:
 
 
 @dataclass
-class Case:
-    match: object
-    unless: list
-    do: str
-
-
-@dataclass
 class Spec:
     variables: dict
     root: list
@@ -67,10 +50,11 @@ class Spec:
     ties: str
 
     def decide(self, policy, name):
+        """The case that holds for a name."""
         for case in self.policy[policy]:
-            if any(p.find(name) for p in case.match) and not any(p.find(name) for p in case.unless):
-                return case.do
-        return DEFAULTS[policy]
+            if any_found(case.match, name) and not any_found(case.unless, name):
+                return case
+        return policies.DEFAULTS[policy]
 
 
 def compile_spec(text, settings=(), folder=None):
@@ -100,28 +84,15 @@ def compile_spec(text, settings=(), folder=None):
     metadata = typed(output.get("metadata", {}), dict)
     for value in metadata.values():
         typed(value, str)
-    policy = fields(top.get("policy", {}), POLICIES)
+    policy = fields(top.get("policy", {}), policies.DEFAULTS)
     return Spec(
         variables, root,
         patterns(source["require"]) if "require" in source else [],
         [_rule(rule, variables) for rule in typed(top.get("rules", []), list)],
-        {name: _cases(name, policy[name]) if name in policy else [] for name in POLICIES},
+        {name: policies.cases(name, policy[name]) if name in policy else [] for name in policies.DEFAULTS},
         {name: patterns(expect[name]) for name in OUTCOMES if name in expect},
         _loaded(expect["loaded"]) if "loaded" in expect else None,
         "unused_rules" in expect, metadata, output.get("ties", "duplicate"))
-
-
-def fields(mapping, allowed):
-    for key in typed(mapping, dict):
-        if key not in allowed:
-            raise SpecError(f"unknown key {key}")
-    return mapping
-
-
-def typed(value, kind):
-    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
-        raise SpecError(f"{value!r} is not a {kind.__name__}")
-    return value
 
 
 # Vars
@@ -225,7 +196,7 @@ def _where(where):
     fields(where, {"ndim", "dtype", "shape"})
     if "ndim" in where:
         typed(where["ndim"], int)
-    if "dtype" in where and typed(where["dtype"], str) not in DTYPES:
+    if "dtype" in where and typed(where["dtype"], str) not in dtypes.NAMES:
         raise SpecError(f"no dtype {where['dtype']}")
     for size in typed(where.get("shape", []), list):
         if size is not None:
@@ -253,26 +224,3 @@ def holds(condition, value, scale=1):
     operator, number = condition
     number *= scale
     return {"==": value == number, "<=": value <= number, ">=": value >= number, "<": value < number, ">": value > number}[operator]
-
-
-def _cases(policy, value):
-    words, others = POLICIES[policy]
-    if isinstance(value, str):
-        value = [{"do": value}]
-    cases = []
-    for case in typed(value, list):
-        if isinstance(case, dict) and case.get("do") in others:
-            raise OutOfScope(f"{policy}: {case['do']}")
-        fields(case, {"match", "unless", "do"} | ({"or"} if policy == "shape" else set()))
-        if case.get("do") not in words or case.get("or", "omit") != "omit":
-            raise SpecError(f"{policy}: {case.get('do')!r}")
-        everything = [Everything]
-        cases.append(Case(patterns(case["match"]) if "match" in case else everything,
-                          patterns(case["unless"]) if "unless" in case else [], case["do"]))
-    return cases
-
-
-class Everything:
-    @staticmethod
-    def find(name):
-        return True
