@@ -62,8 +62,8 @@ struct Overlay {  // the first argument, with the second laid over it from `star
 // New values.
 struct Cast {
   // A value that the dtype cannot hold, even rounded, is an error (cast-overflow): one beyond the
-  // largest, an infinity where there is none, one out of an integer's range. false: as torch's `to`;
-  // where that depends on the machine, torch/cast.h says what it is.
+  // largest, an infinity where there is none, one out of an integer's range. false: as torch's
+  // `to`; where that depends on the machine, torch/cast.h says what it is.
   bool checked;
 };
 enum class UnaryOp { neg, abs, sqrt, exp };

@@ -79,7 +79,7 @@ class Writer {
   [[nodiscard]] virtual bool shares_storages()
       const = 0;  // false: every tensor has bytes of its own
   [[nodiscard]] virtual bool holds_strides() const = 0;
-  [[nodiscard]] virtual bool wants_crc32() const = 0;  // finish() uses checksums
+  [[nodiscard]] virtual bool wants_crc32() const = 0;             // finish() uses checksums
   [[nodiscard]] virtual bool in_memory() const { return false; }  // no file: tensors alone
   // Null, or why this tensor cannot be written ("safetensors has no dtype complex32").
   [[nodiscard]] virtual std::optional<std::string> refuses(const Tensor& tensor) const = 0;

@@ -36,9 +36,10 @@ struct PlannedTensor {
   std::string detail;            // "target's own kept", "cast float32 -> float16"
   std::string_view policy_word;  // "keep"; empty: no policy had a say
   Location policy;               // the case in the spec; unknown for a default
-  std::string tied_to;           // loaded with this name, which it is tied to in the target
-  bool untied = false;           // was tied in source or target and now stands alone
-  bool lossy = false;            // cast to a dtype that cannot hold every value of its own
+  // The name that reached it, to which it is tied in the target, where its own was not reached.
+  std::optional<std::string> tied_to;
+  bool untied = false;                 // was tied in source or target and now stands alone
+  bool lossy = false;                  // cast to a dtype that cannot hold every value of its own
   std::optional<CopiedRegion> copied;  // of a result that a shape policy took over in part
 };
 

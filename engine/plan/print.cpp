@@ -40,7 +40,7 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
       out += " " + std::string(name(planned.expr->dtype)) + " " + to_string(planned.expr->shape);
     out += sources(planned, inputs) + rules(plan, planned.step) +
            at(planned.policy, planned.policy_word);
-    if (!planned.tied_to.empty()) out += " tied to " + printable(planned.tied_to);
+    if (planned.tied_to) out += " tied to " + printable(*planned.tied_to);
     if (planned.untied) out += " untied";
     if (planned.expr && planned.lossy) out += " lossy";
     if (planned.expr && planned.copied)

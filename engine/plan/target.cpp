@@ -176,7 +176,7 @@ class Matcher {
     surround_.reset();
     const Live* result = reaching(index, ties, planned);
     if (result) {
-      std::string tied_to = std::move(planned.tied_to);
+      std::optional<std::string> tied_to = std::move(planned.tied_to);
       planned = from_result(target.name, *result);
       planned.tied_to = std::move(tied_to);
     }

@@ -233,7 +233,7 @@ class Explainer {
 
   // The result's name that reached a name of the target: its own, or one it is tied to there.
   static const std::string& reaching(const PlannedTensor& planned) {
-    return planned.tied_to.empty() ? planned.name : planned.tied_to;
+    return planned.tied_to ? *planned.tied_to : planned.name;
   }
 
   // --- the trail ---------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ struct Explanation {
     std::uint32_t rule = kNone;                                      // that dropped it, or failed
     std::optional<CopiedRegion> copied;
     bool lossy = false, untied = false;
-    std::string tied_to;
+    std::optional<std::string> tied_to;
     std::string expression;  // where it is more than a tensor of an input
     std::vector<std::pair<std::string_view, Location>> broken;  // promises of `expect`
     std::string hint;

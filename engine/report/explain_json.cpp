@@ -150,7 +150,7 @@ class JsonExplanation {
       return policy;
     });
     entry["detail"] = text(end.text);
-    entry["tied_to"] = text_or_null(end.tied_to);
+    entry["tied_to"] = end.tied_to ? text(*end.tied_to) : Json();
     entry["untied"] = end.untied;
     entry["lossy"] = end.lossy;
     entry["copied"] = end.copied ? Json{{"from", ranges(end.copied->from, *end.copied)},

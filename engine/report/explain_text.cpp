@@ -232,8 +232,8 @@ class TextExplanation {
     more(end.code && !of_rules ? error_label(end) : end.status, outcome(telling, end));
     if (end.code && of_rules) more(error_label(end), joined(end.text, "  ", place(end.where)));
     for (const Note& note : end.notes) more("note", joined(note.message, "  ", place(note.where)));
-    if (!end.tied_to.empty())
-      more("tied", "in the target to " + quoted(end.tied_to) + ", which a result reaches");
+    if (end.tied_to)
+      more("tied", "in the target to " + quoted(*end.tied_to) + ", which a result reaches");
     if (end.untied) more("untied", "was one tensor with another name, and stands alone");
     if (end.copied) more("copied", region(*end.copied));
     if (end.lossy) more("lossy", "the dtype cannot hold every value");

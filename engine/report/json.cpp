@@ -246,7 +246,7 @@ class JsonReport {
     entry["rules"] = steps(planned.step);
     entry["policy"] = policy(planned.policy_word, planned.policy);
     entry["detail"] = text(scrub_(planned.detail));
-    entry["tied_to"] = text_or_null(planned.tied_to);
+    entry["tied_to"] = planned.tied_to ? text(*planned.tied_to) : Json();
     entry["untied"] = planned.untied;
     entry["lossy"] = planned.expr && planned.lossy;
     entry["copied"] = planned.expr ? copied(planned.copied) : Json();

@@ -357,10 +357,10 @@ class TextReport {
       ++count;
       if (options_.verbose) members.push_back(member(planned));
       std::string detail = planned.lossy ? "" : planned.detail;  // the row above has it
-      if (!planned.tied_to.empty())
+      if (planned.tied_to)
         detail.append(detail.empty() ? "" : "; ")
             .append("with ")
-            .append(printable(planned.tied_to))
+            .append(printable(*planned.tied_to))
             .append(", which it is tied to in the target");
       if (!detail.empty()) changed.add(planned.name, {detail, detail}, place(planned.policy), "");
     }

@@ -1,6 +1,7 @@
 #include "schedule/schedule.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/checked.h"
@@ -121,6 +122,7 @@ class Scheduler {
       Piece piece;
       piece.planned = i;
       piece.expr = planned.expr;
+      if (loads.empty()) piece.made_for = place_in_target(planned);
       resolve_view(piece);
       if (!addressable(*planned.expr)) {
         refuse(Code::limit_exceeded,
@@ -134,7 +136,7 @@ class Scheduler {
       piece.tensor.shape = planned.expr->shape;
       piece.tensor.strides = contiguous_strides(piece.tensor.shape);
       if (const Tensor* model = like(planned, loads)) {
-        piece.tensor.requires_grad = model->requires_grad;
+        piece.tensor.requires_grad = model->requires_grad && may_require_grad(piece.tensor.dtype);
         piece.tensor.parameter = model->parameter;
       }
       if (piece.view) {
@@ -143,7 +145,27 @@ class Scheduler {
       }
       pieces.push_back(std::move(piece));
     }
+    set_apart(pieces);
     return pieces;
+  }
+
+  // A reshaped tensor that was tied to another stands alone, with those that were reshaped alike.
+  void set_apart(std::vector<Piece>& pieces) const {
+    const auto reshaped = [](const Piece& piece) {
+      return piece.view && !piece.rearranged && !std::holds_alternative<Load>(piece.expr->op);
+    };
+    std::set<std::string> apart;
+    for (const Piece& piece : pieces)
+      if (reshaped(piece) && plan_.tensors[piece.planned].untied)
+        apart.insert(identity(*piece.expr, catalogs_));
+    if (apart.empty()) return;
+    for (Piece& piece : pieces)
+      if (reshaped(piece)) piece.rearranged = apart.contains(identity(*piece.expr, catalogs_));
+  }
+
+  // torch loads no other.
+  static bool may_require_grad(DType dtype) {
+    return kind(dtype) == Kind::floating || kind(dtype) == Kind::complex;
   }
 
   static bool addressable(const Expr& expr) {
@@ -157,6 +179,13 @@ class Scheduler {
     if (!own && !planned.from.empty()) return &tensor_of(planned.from.front());
     if (!loads.empty()) return &tensor_of(loads.front());
     return planned.target == kNone ? nullptr : &inputs_.target->tensors[planned.target];
+  }
+
+  // The same text for names of one tensor.
+  [[nodiscard]] std::string place_in_target(const PlannedTensor& planned) const {
+    if (planned.target == kNone) return {};
+    const Tensor& tensor = inputs_.target->tensors[planned.target];
+    return identity(*load(inputs_.target_index(), planned.target, tensor), catalogs_);
   }
 
   // A tensor of an input as it stands keeps its place among the others of its storage, a part or
@@ -177,13 +206,14 @@ class Scheduler {
     return catalogs_[loaded.input]->tensors[loaded.tensor];
   }
 
+  static std::string omit(const std::string& name) {
+    return "`policy: {missing: [{match: {exact: " + yaml::quoted_scalar(name) + "}, do: omit}]}`";
+  }
   // How to be rid of a tensor: rules see results, policies see the target's own.
   static std::string remedy(const PlannedTensor& planned) {
-    const std::string omit =
-        "`policy: {missing: [{match: {exact: " + yaml::quoted_scalar(planned.name) +
-        "}, do: omit}]}`";
-    if (planned.decision == Decision::kept) return "leave it out: " + omit;
-    if (planned.decision == Decision::skipped) return drop_rule(planned.name) + " and " + omit;
+    if (planned.decision == Decision::kept) return "leave it out: " + omit(planned.name);
+    if (planned.decision == Decision::skipped)
+      return drop_rule(planned.name) + " and " + omit(planned.name);
     return drop_rule(planned.name);
   }
 
@@ -196,10 +226,17 @@ class Scheduler {
              "`unexpected: drop` leaves it out, or " + drop_rule(planned.name));
       return;
     }
-    const DType dtype = inputs_.target->tensors[planned.target].dtype;
-    if (scheduled.tensor.dtype == dtype) return;
+    const Tensor& own = inputs_.target->tensors[planned.target];
+    if (!own.unsupported.empty()) {
+      refuse(Code::cannot_write,
+             "the tensor " + quoted(planned.name) + " cannot be filled: in the model it is " +
+                 own.unsupported,
+             "leave it as it is: " + drop_rule(planned.name) + " and " + omit(planned.name));
+      return;
+    }
+    if (scheduled.tensor.dtype == own.dtype) return;
     refuse(Code::cannot_write,
-           "the tensor " + quoted(planned.name) + " is " + std::string(name(dtype)) +
+           "the tensor " + quoted(planned.name) + " is " + std::string(name(own.dtype)) +
                " in the model, and " + std::string(name(scheduled.tensor.dtype)) +
                " is to be loaded",
            "`dtype: cast` converts it; `dtype: source` is for files");

@@ -28,7 +28,8 @@ class Sorted {
       if (is_view(i)) {
         views_.push_back(i);
       } else {
-        first_[i] = computed.emplace(identity(*pieces[i].expr, catalogs), i).first->second;
+        const std::string tensor = identity(*pieces[i].expr, catalogs) + pieces[i].made_for;
+        first_[i] = computed.emplace(tensor, i).first->second;
       }
     }
     std::stable_sort(views_.begin(), views_.end(), [&](std::uint32_t a, std::uint32_t b) {

@@ -19,6 +19,9 @@ struct Piece {
   std::optional<View> view;
   // The tensor is the view's elements in row-major order, under another shape: bytes of its own.
   bool rearranged = false;
+  // Of values that no input has: the tensor of the target that they are for. Names that are one
+  // there are one again, others are not, though their values may be equal.
+  std::string made_for;
   Tensor tensor;  // name, dtype, shape and flags; contiguous
 };
 

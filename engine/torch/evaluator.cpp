@@ -342,19 +342,27 @@ class Evaluation {
     if (numel(node.shape) == 0) return at::empty(node.shape, word_type(node.dtype));
     REGRAFT_TRY(const at::Tensor arg, numbers(*node.args[0]));
     const at::IntArrayRef size = at::IntArrayRef(node.shape).slice(2);
+    if (op.antialias) {
+      // torch 2.13 repeats the first row's value in all rows of a single column; a single row it
+      // gets right.
+      if (size[1] == 1 && size[0] > 1)
+        return made(antialiased(op.mode, arg.mT().contiguous(), {1, size[0]}).mT(), node);
+      return made(antialiased(op.mode, arg, size), node);
+    }
     switch (op.mode) {
       case InterpolateMode::nearest:
         return made(at::upsample_nearest2d(arg, size), node);
       case InterpolateMode::bilinear:
-        return made(op.antialias ? at::_upsample_bilinear2d_aa(arg, size, false)
-                                 : at::upsample_bilinear2d(arg, size, false),
-                    node);
+        return made(at::upsample_bilinear2d(arg, size, false), node);
       case InterpolateMode::bicubic:
         break;
     }
-    return made(op.antialias ? at::_upsample_bicubic2d_aa(arg, size, false)
-                             : at::upsample_bicubic2d(arg, size, false),
-                node);
+    return made(at::upsample_bicubic2d(arg, size, false), node);
+  }
+
+  static at::Tensor antialiased(InterpolateMode mode, const at::Tensor& arg, at::IntArrayRef size) {
+    return mode == InterpolateMode::bilinear ? at::_upsample_bilinear2d_aa(arg, size, false)
+                                             : at::_upsample_bicubic2d_aa(arg, size, false);
   }
 
   // Some results are of another dtype than the arguments: the norm of complex numbers is real.

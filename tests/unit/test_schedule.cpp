@@ -175,6 +175,25 @@ TEST_CASE("flags of the tensor are carried over, and a reshape keeps sharing") {
   CHECK(!made.schedule->tensors[1].tensor.conj);
 }
 
+TEST_CASE("a parameter that was cast to integers requires no gradient") {
+  Source source;
+  for (const char* name : {"a", "b", "c"}) {
+    Tensor& tensor = source.tensor(name, DType::float32, {2});
+    tensor.requires_grad = tensor.parameter = true;
+  }
+  Plan plan = plan_all(source.catalog);
+  plan.tensors[0].expr = cast(plan.tensors[0].expr, DType::int64, true);
+  plan.tensors[1].expr = cast(plan.tensors[1].expr, DType::complex64, true);
+  const auto made = schedule_of(plan, source.catalog, torch_zip_format());
+  REQUIRE(made.schedule);
+  std::vector<bool> required;
+  for (const ScheduledTensor& one : made.schedule->tensors) {
+    CHECK(one.tensor.parameter);
+    required.push_back(one.tensor.requires_grad);
+  }
+  CHECK(required == std::vector<bool>{false, true, true});
+}
+
 TEST_CASE("checksums are reused, compared or computed") {
   Source source;
   const std::uint32_t stated = source.storage(noise(16), true);

@@ -80,9 +80,8 @@ class CastAction final : public Action {
   std::string_view doc() const override {
     return "To the target's dtype. The word alone casts between float64, float32, float16 and "
            "bfloat16, between complex dtypes and to wider integers; a case (`- {match: .., do: "
-           "cast}`) casts whatever torch converts. A finite value that would become infinite, or "
-           "an "
-           "integer out of range, stops the run.";
+           "cast}`) casts whatever torch converts. A value that the dtype cannot hold, even "
+           "rounded, stops the run.";
   }
   std::unique_ptr<const BoundAction> bind(const yaml::Node* parameters,
                                           Diagnostics&) const override {
