@@ -101,6 +101,7 @@ POLICY_MISTAKES = [
     ("shape", {"do": "interpolate", "pattern": "1 (h w c"}), ("shape", {"do": "interpolate", "pattern": "1 (h w) w"}),
     ("shape", {"do": "interpolate", "pattern": "c h w c"}), ("shape", {"do": "interpolate", "align": "start"}),
     ("missing", {"do": "zero"}), ("missing", {"do": "zeros", "std": 1}), ("missing", {"do": "normal", "seed": 0.5}),
+    ("missing", {"do": "normal", "seed": -7}), ("missing", {"do": "normal", "std": -0.5}),
     ("missing", {"do": "normal", "std": "wide"}), ("missing", {"do": "normal", "sigma": 1}),
     ("missing", {"do": "arange", "seed": 1}),
     ("dtype", {"do": "cast", "dtype": "float16"}), ("dtype", {"do": "round"}), ("unexpected", {"do": "zeros"}),

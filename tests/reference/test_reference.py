@@ -336,6 +336,11 @@ def test_pad_slice_goes_either_way_in_each_dimension():
     assert statuses(outcome) == {"a": "adapted"} and outcome.coverage == (4, 6)
 
 
+@pytest.mark.parametrize("do, before, after", [("pad", (2, 0, 3), (4, 0, 6)), ("pad_slice", (0, 3), (0, 2))])
+def test_an_empty_tensor_has_the_target_s_shape(do, before, after):
+    assert one(case(do=do), torch.ones(before), torch.ones(after)).shape == after
+
+
 def test_shapes_that_do_not_fit():
     small, large, tall = torch.ones(2, 2), torch.ones(2, 3), torch.ones(3, 2)
     assert codes("{shape: pad}", large, small) == codes("{shape: slice}", small, large) == {"shape-mismatch"}
@@ -473,8 +478,15 @@ def test_casts_that_stop_the_run():
     assert stops(256, "int32", "uint8") and stops(-1, "int32", "uint64") and not stops(-0.5, "float32", "uint8")
     assert stops(nan, "float32", "int8") and not stops(nan, "float32", "bool") and stops(70000, "int32", "float16")
     assert stops(2.0**63, "float64", "int64") and not stops(2.0**63, "float64", "uint64") and stops(1e10, "complex64", "complex32")
+    # torch gives the largest value, or one without the sign.
+    assert stops(480, "float32", "float8_e4m3fn") and not stops(460, "float32", "float8_e4m3fn")
+    assert stops(inf, "float32", "float8_e4m3fn") and not stops(inf, "float32", "float8_e5m2")
+    assert stops(0, "float32", "float8_e8m0fnu") and stops(-1, "int8", "float8_e8m0fnu") and not stops(3, "int8", "float8_e8m0fnu")
     outcome = meet("{}", {"a": torch.tensor([1e10])}, {"a": torch.ones(1).half()})
     assert outcome.exits == {1} and outcome.plan_exits == set() and outcome.overflows == {b"a"} and not outcome.refused
+    # A run that is refused does not come to the values.
+    outcome = meet("{}", {"a": torch.tensor([1e10]), "b": torch.ones(1)}, {"a": torch.ones(1).half(), "b": torch.ones(2)})
+    assert outcome.exits == {1} and outcome.refused == {b"b": {"shape-mismatch"}} and not outcome.overflows
 
 
 def test_values_of_explicit_casts():
@@ -590,7 +602,8 @@ def test_a_safetensors_file_in_the_order_of_its_header(tmp_path):
     "regraft: 1\npolicy: {shape: [{do: pad, fill: text}]}", "regraft: 1\npolicy: {shape: [{do: reshape, mode: bilinear}]}",
     "regraft: 1\npolicy: {shape: [{do: interpolate, mode: nearest, antialias: true}]}",
     "regraft: 1\npolicy: {shape: [{do: interpolate, pattern: '1 h c'}]}",
-    "regraft: 1\npolicy: {missing: [{do: normal, seed: 1.5}]}",
+    "regraft: 1\npolicy: {missing: [{do: normal, seed: 1.5}]}", "regraft: 1\npolicy: {missing: [{do: normal, seed: -1}]}",
+    "regraft: 1\npolicy: {missing: [{do: normal, std: -1}]}", "regraft: 1\npolicy: {missing: [{do: normal, mean: 1e999}]}",
     "regraft: 1\noutput: {ties: last}", "regraft: 1\nexpect: {loaded: most}"])
 def test_mistakes(text):
     assert migrate(text, Checkpoint("source", {"a": torch.ones(1)})).exits == {2}

@@ -1,5 +1,5 @@
-"""Conversion of values, by torch, and what the page refuses of it: a finite value that becomes infinite or NaN, and a value that an
-integer cannot hold."""
+"""Conversion of values, by torch, and what the page refuses of it: a value that the dtype cannot hold, even rounded."""
+import math
 import warnings
 
 import torch
@@ -28,8 +28,21 @@ def overflows(data, dtype):
             raise Unsettled("a complex number of which one part is infinite already, and the other becomes so")
         return bool(lost.any())
     before = real_part(data)
-    after = real_part(convert(before, dtype))
-    return bool((before.to(torch.float64).isfinite() & ~after.to(torch.float64).isfinite()).any())
+    after = real_part(convert(before, dtype)).to(torch.float64)
+    before = before.to(torch.float64)
+    lost = before.isfinite() & ~after.isfinite()
+    if dtype.startswith("float8"):                     # torch may give the largest value in place of one that is larger
+        precision, _, largest, has = FLOATS[dtype]
+        if "inf" not in has:
+            lost |= before.isinf()
+        if "zero" not in has:
+            lost |= before <= 0
+        else:
+            half = largest + 2.0**(math.frexp(largest)[1] - 1 - precision)     # what is beyond rounds to no value
+            if (before.abs() == half).any():
+                raise Unsettled("a number half way between the largest float8 and none")
+            lost |= before.isfinite() & (before.abs() > half)
+    return bool(lost.any())
 
 
 def parts(data):

@@ -107,7 +107,9 @@ def adapt(result, case, target, source, final, codes):
     if codes:
         return None
     cast_into(result, windows.cut(source.data, region.source), None, final, codes)
-    if not wanted:
+    if not wanted:                                     # the whole tensor, or none of an empty one
+        result.data = windows.reshape(result.data, target.shape)
+        result.close = result.close and closeness.converted(target.shape)
         return None
     close = result.close and closeness.Closeness(windows.mask(target.shape, region.target))
     around = target.data

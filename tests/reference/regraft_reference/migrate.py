@@ -110,7 +110,9 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
         outcome.source_tensors[tensor.name] = tensor.shape, tensor.dtype
     check_expect(spec, names, dropped, outcome)
     check_output(spec, output, outcome)
-    if outcome.overflows and not outcome.exits:        # the run comes to the values last
+    if outcome.exits:                                  # the run comes to the values last
+        outcome.overflows = set()
+    elif outcome.overflows:
         outcome.exits = {1}
         outcome.messages.append(f"cast-overflow: {sorted(outcome.overflows)}")
     return outcome

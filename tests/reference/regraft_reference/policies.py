@@ -1,4 +1,5 @@
 """The words of the policies, with the parameters that each takes in a case of a list."""
+import math
 from dataclasses import dataclass, field
 
 from .checks import fields, typed
@@ -13,14 +14,24 @@ def number(value):
     return value
 
 
+def finite(value):
+    if not math.isfinite(number(value)):
+        raise SpecError(f"{value} is not finite")
+    return value
+
+
+def magnitude(value):
+    if finite(value) < 0:
+        raise SpecError(f"{value} is negative")
+    return value
+
+
 def whole(value):
     return typed(value, int)
 
 
 def count(value):
-    if whole(value) < 0:
-        raise SpecError(f"{value} is negative")
-    return value
+    return magnitude(whole(value))
 
 
 def pair(value):
@@ -56,7 +67,7 @@ def fill(value):
 PAD = {"align": word("start", "center", "end"), "fill": fill, "dims": integers, "or": word("omit")}
 WORDS = {
     "missing": {"error": {}, "keep": {}, "omit": {}, "zeros": {}, "ones": {}, "arange": {},
-                "normal": {"mean": number, "std": number, "seed": whole}},
+                "normal": {"mean": finite, "std": magnitude, "seed": count}},
     "unexpected": {"error": {}, "drop": {}, "keep": {}},
     "shape": {"error": {}, "skip": {"or": word("omit")}, "pad": PAD, "pad_slice": PAD, "reshape": {},
               "slice": {"align": PAD["align"], "dims": integers},
