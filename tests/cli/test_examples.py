@@ -1,10 +1,6 @@
 """rules/examples do what people do by hand today, bit for bit; and every page shows what happens.
 
-Pages are README.md and docs/**/*.md. In them
-  ```console        holds commands after `$ `, with exactly the output that they give;
-  ```python NAME    (any language) is the file NAME, written where the commands run.
-A line `...` in an output stands for any lines. Digests are not compared: they depend on values that
-torch draws. Other blocks are not looked at.
+Pages are README.md and docs/**/*.md; pages.py says what is in them.
 """
 
 import json
@@ -15,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jsonschema
 import pytest
 import torch
 import yaml
+from pages import Page, expected_pattern, normal
 from torch import nn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -199,6 +195,46 @@ def test_skip_on_mismatch(migrate, regraft, tmp_path):
                       "conv2.weight": "skipped", "conv2.bias": "skipped"}
 
 
+def test_keep_and_pad(migrate, regraft, tmp_path):
+    loaded, saved, own = migrate("03d-keep-and-pad.yaml", Wider)
+    torch.manual_seed(1)
+    by_hand = Wider()
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            getattr(by_hand.conv1, name).copy_(saved[f"conv1.{name}"])
+            getattr(by_hand.conv2, name)[:3].copy_(saved[f"conv2.{name}"])
+    assert_same(loaded, by_hand.state_dict())
+    for name in ("conv2.weight", "conv2.bias"):
+        assert torch.equal(loaded[name][3:], own[name][3:])
+        assert not torch.equal(loaded[name][:3], own[name][:3])
+
+    # The old outputs are the old ones.
+    image = torch.randn(2, 3, 9, 9)
+    models = []
+    for model_class, state in ((Saved, saved), (Wider, loaded)):
+        models.append(model_class())
+        models[-1].load_state_dict(state, strict=True)
+    before, after = (model.conv2(model.conv1(image)) for model in models)
+    assert after.shape == (2, 32, 5, 5)
+    torch.testing.assert_close(after[:, :3], before)
+
+    plan = regraft("plan", EXAMPLES / "03d-keep-and-pad.yaml", "saved.pt", "-t", "model.pt", "--json")
+    copied = {tensor["name"]: tensor["copied"] for tensor in json.loads(plan.stdout)["tensors"]
+              if tensor["status"] == "adapted"}
+    rows, whole = [0, 3], [[0, 16], [0, 3], [0, 3]]
+    assert copied == {"conv2.weight": {"from": [rows, *whole], "to": [rows, *whole]},
+                      "conv2.bias": {"from": [rows], "to": [rows]}}
+
+
+def test_keep_and_pad_is_about_the_outputs_alone(regraft, tmp_path):
+    saved = state_of(Saved, 0)
+    saved["conv2.weight"] = saved["conv2.weight"][:, :8].clone()
+    torch.save(saved, tmp_path / "saved.pt")
+    torch.save(state_of(Wider, 1), tmp_path / "model.pt")
+    result = regraft("plan", EXAMPLES / "03d-keep-and-pad.yaml", "saved.pt", "-t", "model.pt", status=1)
+    assert "error[shape-mismatch]" in result.stderr and "conv2.weight" in result.stderr
+
+
 def test_the_same_into_safetensors(regraft, tmp_path):
     from safetensors.torch import load_file
     saved = state_of(Saved, 0)
@@ -256,49 +292,6 @@ def test_demo_without_a_package_index(program, tmp_path):
 
 
 # --- the pages ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Command:
-    text: str
-    line: int
-    output: list = field(default_factory=list)
-
-
-@dataclass
-class Page:
-    files: dict
-    blocks: list  # of lists of commands
-
-    @classmethod
-    def read(cls, path):
-        page, fence, info, body, start = cls({}, []), None, "", [], 0
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            opening = re.match(r"(```+)(.*)$", line)
-            if fence is None and opening:
-                fence, info, body, start = opening[1], opening[2].split(), [], number
-            elif fence is not None and line == fence:
-                page.add(info, body, start)
-                fence = None
-            else:
-                body.append(line)
-        assert fence is None, f"{path}:{start}: the block is not closed"
-        return page
-
-    def add(self, info, body, start):
-        if len(info) == 2:
-            self.files[info[1]] = "\n".join(body) + "\n"
-        elif info == ["console"]:
-            commands = []
-            for number, line in enumerate(body, start + 1):
-                if line.startswith("$ "):
-                    commands.append(Command(line[2:], number))
-                elif commands and commands[-1].text.endswith("\\"):
-                    commands[-1].text += "\n" + line
-                else:
-                    assert commands, f"line {number}: an output without a command"
-                    commands[-1].output.append(line)
-            self.blocks.append(commands)
 
 
 def pages():
@@ -360,28 +353,6 @@ def run_commands(commands, folder, environment):
     outputs = result.stdout.split(f"\n{mark}\n")
     assert len(outputs) == len(commands) + 1, result.stdout + result.stderr
     return outputs[:-1]
-
-
-def expected_pattern(lines):
-    """A line `...` stands for any lines, digests for any digest, white space at ends for none."""
-    pattern = ""
-    for line in lines:
-        if line.strip() == "...":
-            pattern += r"(?:.*\n)*"
-        else:
-            pattern += re.escape(without_digests(line.rstrip())) + r"\n"
-    return pattern
-
-
-def without_digests(text):
-    return re.sub(r"\b[0-9a-f]{32,64}\b", "DIGEST", text)
-
-
-def normal(text):
-    lines = [line.rstrip() for line in without_digests(text).splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    return "".join(line + "\n" for line in lines)
 
 
 def run_page(path, program, top):

@@ -3,8 +3,9 @@
 
 usage: include_directions.py [ROOT]
 
-A folder may use itself and the folders left of it in ORDER. engine/pipeline.* and engine/regraft.h
-are the one place where files stand in engine/ itself; they count as `pipeline`.
+A folder may use itself and the folders left of it in ORDER. engine/pipeline.* is the one place where
+files stand in engine/ itself; they count as `pipeline`. The public headers, include/regraft/*.h, are
+for api/ and torch/module.cpp, which implement them.
 """
 
 import re
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 ORDER = ["base", "text", "catalog", "expr", "formats", "spec", "verbs", "compile", "plan",
-         "schedule", "execute", "report", "pipeline", "chain", "batch", "cli"]
+         "schedule", "execute", "report", "pipeline", "chain", "batch", "api", "cli"]
 RANK = {folder: rank for rank, folder in enumerate(ORDER)}
 
 # torch/ stands beside the order: it implements one interface of the core, and nothing includes it
@@ -37,27 +38,30 @@ def folder_of(path):
     parts = path.split("/")
     if len(parts) > 1:
         return parts[0]
-    return "pipeline" if path == "regraft.h" or path.startswith("pipeline.") else None
+    return "pipeline" if path.startswith("pipeline.") else None
 
 
-def torch_rule(path, target):
+def implements_the_api(path):
+    return folder_of(path) == "api" or path == "torch/module.cpp"
+
+
+def torch_rule(target):
     if target in TORCH_FILES or folder_of(target) in TORCH_FOLDERS:
         return None
-    if target == "regraft.h":
-        return None if path == "torch/module.cpp" else "only torch/module.cpp may use regraft.h"
-    return ("torch/ may use base, text, catalog, expr, execute/evaluator.h and, in module.cpp, "
-            "regraft.h")
+    return "torch/ may use base, text, catalog, expr and execute/evaluator.h"
 
 
 def quoted_rule(path, target, engine):
     """What is wrong with `#include "target"` in the file `path`, or None."""
     if target in GENERATED:
         return None
+    if target.startswith("regraft/") and (engine.parent / "include" / target).is_file():
+        return None if implements_the_api(path) else "only api/ and torch/module.cpp use the public headers"
     if ".." in target.split("/") or not (engine / target).is_file():
         return "write the path from engine/, of a file that exists"
     source_folder, target_folder = folder_of(path), folder_of(target)
     if source_folder == "torch":
-        return torch_rule(path, target)
+        return torch_rule(target)
     if target_folder == "torch":
         if source_folder == "cli" and target == OF_TORCH_FOR_CLI:
             return None

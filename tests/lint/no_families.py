@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Words that may not occur: model families in engine/; machine paths and unfinished work anywhere.
+"""Words that may not occur: model families in engine/ and include/; machine paths and unfinished work anywhere.
 
 usage: no_families.py [ROOT]
 
@@ -25,8 +25,8 @@ UNFINISHED = re.compile(r"\b(" + "|".join(["TO" "DO", "FIX" "ME", "X" "XX", "HA"
 MACHINE_PATH = re.compile(r"(?<![\w.$}~])(/(?:home|root|work|Users|opt|mnt|scratch|srv)/[\w.]"
                           r"|[A-Z]:\\Users\b)")
 
-EVERYWHERE = ["engine", "rules", "schemas", "tests", "bench", "docs", "dev", "README.md", ".ci",
-              "CONTRIBUTING.md", "CHANGELOG.md", "CMakeLists.txt", "CMakePresets.json"]
+EVERYWHERE = ["engine", "include", "cmake", "rules", "schemas", "tests", "bench", "docs", "dev", "README.md",
+              ".ci", "CONTRIBUTING.md", "CHANGELOG.md", "CMakeLists.txt", "CMakePresets.json"]
 
 RUN = re.compile(r"[A-Za-z]+")
 CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -49,7 +49,7 @@ def family_in(line):
 
 
 def faults_in(path, line):
-    family = family_in(line) if path.startswith("engine/") else None
+    family = family_in(line) if path.startswith(("engine/", "include/")) else None
     if family:
         yield f"'{family}': the engine knows no model family"
     if UNFINISHED.search(line):

