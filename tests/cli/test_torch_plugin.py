@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import PROGRAM, assert_error, entries, environment, read_safetensors, run, succeed, write_safetensors, write_spec
+from libtorch import another_libtorch
 
 PLUGIN = PROGRAM.with_name("libregraft_torch.so")
 VARIABLE = "REGRAFT_TORCH_PLUGIN"
@@ -146,37 +147,8 @@ def test_no_libtorch(refused, tmp_path):
     refused("does not load", "libtorch_cpu.so", "LD_LIBRARY_PATH", **{VARIABLE: str(lost)})
 
 
-def other_version(content):
-    """The library with another patch level in its TORCH_VERSION, and that version; None if it is not found.
-
-    The compiler builds the short text in registers, in pieces of 8 and 4 bytes.
-    """
-    for name in re.finditer(rb"_VERS", content):
-        near = content[name.end():name.end() + 200]
-        number = re.search(rb"(\d\.\d\d)", near)
-        if number:
-            at = name.end() + number.end() - 1
-            digit = b"1" if content[at:at + 1] != b"1" else b"2"
-            changed = bytearray(content)
-            changed[at:at + 1] = digit
-            return changed, (number[1][:-1] + digit).decode()
-    return None
-
-
 def test_another_libtorch(refused, tmp_path):
     folder = libtorch_folder()
-    made = other_version((folder / "libtorch_cpu.so").read_bytes())
-    if made is None:
-        pytest.skip("this build of LibTorch has its version where the test does not find it")
-    other = tmp_path / "other"
-    other.mkdir()
-    for file in folder.glob("*.so*"):
-        (other / file.name).symlink_to(file)
-    (other / "libtorch_cpu.so").unlink()
-    (other / "libtorch_cpu.so").write_bytes(made[0])
-    try:
-        one = refused(f"LibTorch {made[1]}", other / "libtorch_cpu.so", folder / "libtorch_cpu.so",
-                      LD_LIBRARY_PATH=str(other))
-    finally:
-        (other / "libtorch_cpu.so").unlink()  # 400 MB that pytest would keep
+    with another_libtorch(folder, tmp_path / "other") as (version, library):
+        one = refused(f"LibTorch {version}", library, folder / "libtorch_cpu.so", LD_LIBRARY_PATH=str(library.parent))
     assert "was built with LibTorch" in one.message and "but loaded is" in one.message
