@@ -3,6 +3,10 @@
 include(CMakePackageConfigHelpers)
 set(regraft_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/regraft")
 
+if(TARGET regraft)
+  install(TARGETS regraft RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
 set_target_properties(regraft_core PROPERTIES OUTPUT_NAME regraft EXPORT_NAME regraft)
 target_include_directories(regraft_core
   INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
@@ -23,7 +27,8 @@ if(TARGET regraft_torch)
   install(FILES cmake/RegraftLibtorch.cmake DESTINATION "${regraft_package_dir}")
   # LibTorch stays where it is: it is not ours to install.
   set_target_properties(regraft_torch_plugin PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
-  install(TARGETS regraft_torch_plugin LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/regraft")
+  # Where the program looks, whatever this system calls its lib/.
+  install(TARGETS regraft_torch_plugin LIBRARY DESTINATION lib/regraft)
 endif()
 
 configure_package_config_file(cmake/regraft-config.cmake.in
@@ -35,6 +40,10 @@ install(FILES
   "${PROJECT_BINARY_DIR}/regraft-config.cmake" "${PROJECT_BINARY_DIR}/regraft-config-version.cmake"
   DESTINATION "${regraft_package_dir}")
 
+# Found from where the file lies, so that the folder may be moved, or named by --prefix.
+set(regraft_pc_dir "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig")
+file(RELATIVE_PATH regraft_pc_libdir "${regraft_pc_dir}" "${CMAKE_INSTALL_FULL_LIBDIR}")
+file(RELATIVE_PATH regraft_pc_includedir "${regraft_pc_dir}" "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
 configure_file(cmake/regraft.pc.in "${PROJECT_BINARY_DIR}/regraft.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/regraft.pc"
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

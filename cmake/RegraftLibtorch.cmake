@@ -6,6 +6,7 @@
 # is. A project that has found LibTorch already has a target `torch`: that one is used.
 #
 # Sets regraft_libtorch_found to "2.13.0 in /path" or, when there is none, to "".
+# Version and folder are properties of the target too: a second find_package() meets it made.
 
 set(REGRAFT_TORCH_DIR "$ENV{REGRAFT_TORCH_DIR}" CACHE PATH
   "Folder with include/ and lib/ of LibTorch: the unpacked zip, or site-packages/torch")
@@ -78,7 +79,9 @@ function(regraft_find_libtorch)
   set_target_properties(regraft::libtorch PROPERTIES
     INTERFACE_INCLUDE_DIRECTORIES "${include_dirs}"
     INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${include_dirs}"
-    INTERFACE_LINK_LIBRARIES "${libraries}")
+    INTERFACE_LINK_LIBRARIES "${libraries}"
+    REGRAFT_VERSION "${version}"
+    REGRAFT_FOLDER "${folder}")
   set(regraft_libtorch_found "${version} in ${folder}" PARENT_SCOPE)
   set(regraft_libtorch_version "${version}" PARENT_SCOPE)
   set(regraft_libtorch_folder "${folder}" PARENT_SCOPE)

@@ -1,4 +1,5 @@
 // The public API over the spine: requests in, reports out.
+#include <exception>
 #include <optional>
 
 #include "api/memory_model.h"
@@ -59,18 +60,49 @@ void set_options(const MigrationOptions& options, Request& request) {
   request.execute.verify_output = options.verify_output;
   request.execute.digest = kind(options.digest);
   request.execute.digest_inputs = options.digest_inputs;
-  request.execute.cancelled = options.cancelled;
-  if (options.progress) {
-    request.execute.progress = [tell = options.progress](const Progress& progress) {
-      tell(progress.done_bytes, progress.total_bytes);
-    };
-  }
   if (options.evaluator) {
     request.execute.evaluator = [evaluator = options.evaluator]() -> Result<Evaluator*> {
       return evaluator.get();
     };
   }
 }
+
+// Callbacks of the caller, which may throw: the run ends as one that was cancelled, wherever it is,
+// and rethrow() goes on with what was thrown.
+class Callbacks {
+ public:
+  explicit Callbacks(const MigrationOptions& options) : options_(options) {}
+
+  void give_to(ExecuteOptions& execute) {
+    if (options_.progress)
+      execute.progress = [this](const Progress& progress) {
+        guarded([&] { options_.progress(progress.done_bytes, progress.total_bytes); });
+      };
+    if (options_.progress || options_.cancelled)
+      execute.cancelled = [this] {
+        bool cancelled = false;
+        if (options_.cancelled) guarded([&] { cancelled = options_.cancelled(); });
+        return cancelled || thrown_;
+      };
+  }
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+
+ private:
+  template <typename Call>
+  void guarded(Call call) {
+    if (thrown_) return;
+    try {
+      call();
+    } catch (...) {
+      thrown_ = std::current_exception();
+    }
+  }
+
+  const MigrationOptions& options_;
+  std::exception_ptr thrown_;
+};
 
 std::string place(const Location& where) {
   std::string text = printable(where.path());
@@ -128,6 +160,7 @@ MigrationReport close(std::shared_ptr<Impl> impl) {
   // A report is kept for long: it holds neither files open nor callbacks and models alive.
   for (Checkpoint& checkpoint : run.checkpoints) checkpoint.reader.reset();
   run.memory.reset();
+  impl->request.model.reset();
   impl->request.execute = {.digest = impl->request.execute.digest};
   return Access::report(std::move(impl));
 }
@@ -151,13 +184,23 @@ void go_on(Impl& impl) {
   if (!impl.run->diagnostics.has_errors()) impl.run = run(impl.request);
 }
 
+void go_on(Impl& impl, const MigrationOptions& options) {
+  Callbacks callbacks(options);
+  callbacks.give_to(impl.request.execute);
+  go_on(impl);
+  callbacks.rethrow();
+}
+
 MigrationReport migrate(const MigrationSpec& spec, const std::string& source,
                         const std::string& output, const MigrationOptions& options, Stage until) {
   auto impl = begin(spec, until);
   impl->request.sources = {source};
   impl->request.output = output;
   set_options(options, impl->request);
-  go_on(*impl);
+  if (until == Stage::execute && output.empty())
+    impl->run->diagnostics.add(error(Code::usage, {}, "the output has no name",
+                                     "name a file; its suffix sets the format"));
+  go_on(*impl, options);
   return close(std::move(impl));
 }
 
@@ -246,14 +289,18 @@ MigrationReport load_into(Model& model, const MigrationSpec& spec, const std::st
   auto impl = begin(spec, Stage::execute);
   impl->request.sources = {source};
   set_options(options, impl->request);
-  impl->request.target.reset();
   impl->request.into_memory = true;
   Diagnostics& diagnostics = impl->run->diagnostics;
+  if (impl->request.target)
+    diagnostics.add(error(Code::usage, {},
+                          "the options name the target " + quoted(*impl->request.target) +
+                              ", and the model is the target",
+                          "leave MigrationOptions::target empty"));
   if (diagnostics.has_errors()) return close(std::move(impl));
   Result<Checkpoint> target = checkpoint_of(model);
   if (target) {
     impl->request.model = std::make_shared<const Checkpoint>(std::move(target).value());
-    go_on(*impl);
+    go_on(*impl, options);
   } else {
     diagnostics.add(std::move(target).error());
   }

@@ -13,36 +13,46 @@ Diagnostic refused(Code code, const std::string& what, std::string hint = {}) {
   return error(code, file_location(std::string(kName)), what, std::move(hint));
 }
 
+// What a call of the model throws as a message that begins with `what`.
+template <typename Call>
+Status guarded(const std::string& what, Call call) {
+  try {
+    call();
+  } catch (const std::exception& problem) {
+    return refused(Code::model, what + problem.what());
+  } catch (...) {
+    return refused(Code::model, what + "an exception of an unknown kind");
+  }
+  return Done{};
+}
+
 // The bytes of a model, in the machine's byte order; those of all formats are little-endian, and so
 // are the machines that this is built for.
 class ModelReader final : public StorageReader {
  public:
-  explicit ModelReader(const Model& model) : model_(model) {}
+  explicit ModelReader(Model& model) : model_(model) {}
   Status read(std::uint32_t storage, std::uint64_t offset,
               std::span<std::byte> out) const override {
-    try {
-      model_.read(storage, offset, out);
-    } catch (const std::exception& problem) {
-      return refused(Code::model, "its values cannot be read: " + std::string(problem.what()));
-    }
-    return Done{};
+    return guarded("its values cannot be read: ", [&] { model_.read(storage, offset, out); });
   }
   bool direct(std::uint32_t) const override { return false; }
   const InputFile* file() const override { return nullptr; }
 
  private:
-  const Model& model_;
+  Model& model_;
 };
+
+// Whether a name keeps its values. Assigned, they could undo what was loaded into another view of
+// the same bytes.
+bool stays(const PlannedTensor& planned) {
+  return planned.decision == Decision::kept || planned.decision == Decision::skipped;
+}
 
 }  // namespace
 
-Result<Checkpoint> checkpoint_of(const Model& model) {
+Result<Checkpoint> checkpoint_of(Model& model) {
   Model::Tensors described;
-  try {
-    described = model.tensors();
-  } catch (const std::exception& problem) {
-    return refused(Code::model, problem.what());
-  }
+  REGRAFT_CHECK(guarded("", [&] { described = model.tensors(); }));
   Checkpoint checkpoint;
   Catalog& catalog = checkpoint.catalog;
   catalog.path = kName;
@@ -79,7 +89,8 @@ Result<Checkpoint> checkpoint_of(const Model& model) {
         return refused(Code::tensor_corrupt, "the storage of " + quoted(tensor.name) +
                                                  " is number " + std::to_string(one.storage) +
                                                  " of " + std::to_string(catalog.storages.size()));
-      REGRAFT_CHECK(check_view(catalog, tensor, 0));
+      if (const Status fits = check_view(catalog, tensor, 0); !fits)
+        return refused(fits.error().code, fits.error().message, "the model describes it so");
     }
     catalog.tensors.push_back(std::move(tensor));
   }
@@ -91,6 +102,7 @@ Status assign(const Schedule& schedule, const Plan& plan, const std::byte* memor
   std::vector<Model::Loaded> loaded;
   for (const ScheduledTensor& scheduled : schedule.tensors) {
     const PlannedTensor& planned = plan.tensors[scheduled.planned];
+    if (stays(planned)) continue;
     const Tensor& tensor = scheduled.tensor;
     const std::uint64_t begin = schedule.layout.storage_offsets[tensor.storage] +
                                 static_cast<std::uint64_t>(tensor.offset) * itemsize(tensor.dtype);
@@ -99,12 +111,7 @@ Status assign(const Schedule& schedule, const Plan& plan, const std::byte* memor
     loaded.push_back(
         {planned.target, memory + (empty ? 0 : begin), tensor.strides, tensor.conj, tensor.neg});
   }
-  try {
-    model.assign(loaded);
-  } catch (const std::exception& problem) {
-    return refused(Code::model, "it does not take the tensors: " + std::string(problem.what()));
-  }
-  return Done{};
+  return guarded("it does not take the tensors: ", [&] { model.assign(loaded); });
 }
 
 }  // namespace regraft

@@ -9,7 +9,7 @@
 namespace regraft {
 
 // The model's tensors as a catalog, its storages behind a reader; `model` has to outlive it.
-Result<Checkpoint> checkpoint_of(const Model& model);
+Result<Checkpoint> checkpoint_of(Model& model);
 
 // Hands over what was executed into `memory`, laid out as `schedule` says.
 Status assign(const Schedule& schedule, const Plan& plan, const std::byte* memory, Model& model);

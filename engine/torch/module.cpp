@@ -3,6 +3,7 @@
 #include <torch/nn/module.h>
 
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -32,43 +33,71 @@ std::string why_not(const at::Tensor& tensor) {
   return {};
 }
 
+// What ATen throws has the stack at its end.
+template <typename Call>
+void without_backtrace(Call call) {
+  try {
+    call();
+  } catch (const c10::Error& fault) {
+    throw std::runtime_error(fault.what_without_backtrace());
+  }
+}
+
 class ModuleModel final : public Model {
  public:
-  explicit ModuleModel(torch::nn::Module& module) { collect(module, ""); }
+  explicit ModuleModel(torch::nn::Module& module) : module_(module) {}
 
-  Tensors tensors() const override {
+  // The version comes first: another LibTorch has its modules laid out in another way.
+  Tensors tensors() override {
     if (const Status fit = check_loaded_torch(); !fit)
       throw std::runtime_error(fit.error().message + "; " + fit.error().hint);
+    without_backtrace([&] { collect(module_, ""); });
     Tensors all;
-    all.tensors = described_;
+    all.tensors = std::move(described_);
     for (const at::Storage& storage : storages_) all.storage_sizes.push_back(storage.nbytes());
     return all;
   }
 
-  void read(std::size_t storage, std::uint64_t offset, std::span<std::byte> out) const override {
+  void read(std::size_t storage, std::uint64_t offset, std::span<std::byte> out) override {
     if (out.empty()) return;
-    const auto* bytes = static_cast<const std::byte*>(on_cpu(storage));
-    std::memcpy(out.data(), bytes + offset, out.size());
+    without_backtrace([&] {
+      const auto* bytes = static_cast<const std::byte*>(on_cpu(storage));
+      std::memcpy(out.data(), bytes + offset, out.size());
+    });
   }
 
-  // Everything stands on its device before the first tensor changes: what can fail has failed.
   void assign(std::span<const Loaded> loaded) override {
+    without_backtrace([&] { copy(loaded); });
+  }
+
+ private:
+  // Everything stands on its device before the first tensor changes: what can fail has failed.
+  void copy(std::span<const Loaded> loaded) {
     const c10::NoGradGuard no_grad;
+    // Tensors that were made in inference mode change in it alone; to others it makes no
+    // difference.
+    std::optional<c10::InferenceMode> inference;
     std::vector<std::pair<at::Tensor, at::Tensor>> copies;
     for (const Loaded& one : loaded) {
-      const at::Tensor& to = tensors_[one.tensor];
+      at::Tensor to = tensors_[one.tensor];
+      if (to.is_inference() && !inference) inference.emplace();
       // ATen asks for memory that may be written, and this is only read.
       at::Tensor from = at::from_blob(const_cast<std::byte*>(one.data), to.sizes(), one.strides,
                                       at::TensorOptions().dtype(to.dtype()));
       if (one.conj) from = at::_conj(from);
       if (one.neg) from = at::_neg_view(from);
+      // Words, where no bit says more: every LibTorch copies those, whatever they stand for.
+      if (!from.is_conj() && !from.is_neg() && !to.is_conj() && !to.is_neg()) {
+        const DType dtype = *dtype_by_name(dtype_of(to));
+        from = as_words(from, dtype);
+        to = as_words(to, dtype);
+      }
       if (!to.is_cpu()) from = from.to(to.device());
-      copies.emplace_back(to, std::move(from));
+      copies.emplace_back(std::move(to), std::move(from));
     }
     for (auto& [to, from] : copies) to.copy_(from);
   }
 
- private:
   // In the order of state_dict(): a module's parameters, its buffers, then its children.
   void collect(torch::nn::Module& module, const std::string& prefix) {
     for (const auto& one : module.named_parameters(false))
@@ -101,7 +130,7 @@ class ModuleModel final : public Model {
     tensors_.push_back(tensor);
   }
 
-  const void* on_cpu(std::size_t index) const {
+  const void* on_cpu(std::size_t index) {
     const at::Storage& storage = storages_[index];
     if (storage.device().is_cpu()) return storage.data();
     at::Tensor& copy = copies_[index];
@@ -114,11 +143,12 @@ class ModuleModel final : public Model {
     return copy.const_data_ptr();
   }
 
+  torch::nn::Module& module_;
   std::vector<Tensor> described_;
   std::vector<at::Tensor> tensors_;
   std::vector<at::Storage> storages_;
   std::unordered_map<const c10::StorageImpl*, std::size_t> index_;
-  mutable std::unordered_map<std::size_t, at::Tensor> copies_;  // of storages on other devices
+  std::unordered_map<std::size_t, at::Tensor> copies_;  // of storages on other devices
 };
 
 }  // namespace

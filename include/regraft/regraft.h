@@ -8,9 +8,9 @@
 //   options.target = "model.safetensors";
 //   regraft::apply(spec, "old.pt", "new.safetensors", options).or_throw();
 //
-// Nothing here throws, but for or_throw(), std::bad_alloc, and what a callback of yours throws.
-// There is no state between calls: they may run at the same time in several threads, on objects of
-// their own.
+// Nothing here throws, but for or_throw(), std::bad_alloc, and what a callback of yours throws:
+// that ends the call as cancelling does, and then leaves it. There is no state between calls: they
+// may run at the same time in several threads, on objects of their own.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,7 @@ enum class Digest { none, xxh3, sha256 };
 
 // The options of `regraft plan` and `regraft apply`; docs/cli.md has more on each.
 struct MigrationOptions {
-  std::string target;            // a checkpoint, a TorchScript file or a schema; "": none
+  std::string target = {};       // a checkpoint, a TorchScript file or a schema; "": none
   bool strict = false;           // rules that match nothing are errors
   bool force = false;            // an existing output is replaced
   bool sync = true;              // wait until the disk has the output
@@ -63,15 +63,16 @@ struct MigrationOptions {
   bool verify_output = false;    // read the output again before it gets its name
   bool digest_inputs = false;    // digests of every input tensor, used or not
   Digest digest = Digest::xxh3;  // in the report
-  std::uint64_t max_growth =
-      4;  // refuse an output of more than this many times its inputs; 0: none
+  // Refuses an output of more than this many times its inputs; 0: none.
+  std::uint64_t max_growth = 4;
   // What computes tensors. Without one, a migration that has something to compute is refused before
   // anything is written; those that only move bytes need none.
-  std::shared_ptr<Evaluator> evaluator;
+  std::shared_ptr<Evaluator> evaluator = {};
   // Bytes done and bytes in all; called every few megabytes, from the thread that called apply().
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-  // Asked between blocks of about a megabyte; true ends the run, and nothing is written.
-  std::function<bool()> cancelled;
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
+  // Asked between blocks of about a megabyte, from that thread too; true ends the run, and nothing
+  // is written.
+  std::function<bool()> cancelled = {};
 };
 
 // A mistake, a broken promise, a fault of a file: what the command line prints.
@@ -122,6 +123,7 @@ class [[nodiscard]] MigrationReport {
  private:
   friend struct Access;
   struct Impl;
+  MigrationReport() = default;
   std::shared_ptr<const Impl> impl_;
 };
 
@@ -150,16 +152,16 @@ class Model {
   virtual ~Model() = default;
 
   struct Tensor {
-    std::string name;
-    std::string dtype;  // torch's name
-    std::vector<std::int64_t> shape;
-    std::vector<std::int64_t> strides;  // in elements; empty: contiguous
-    std::size_t storage = 0;            // views of one storage have one number: they are tied
-    std::int64_t offset = 0;            // first element, in elements from the storage's start
+    std::string name = {};
+    std::string dtype = {};  // torch's name
+    std::vector<std::int64_t> shape = {};
+    std::vector<std::int64_t> strides = {};  // in elements; empty: contiguous
+    std::size_t storage = 0;                 // views of one storage have one number: they are tied
+    std::int64_t offset = 0;                 // first element, in elements from the storage's start
     bool parameter = false;
     bool requires_grad = false;
     bool conj = false, neg = false;  // torch's conjugate and negative bit
-    std::string unsupported;         // "a sparse tensor": it cannot be loaded into; "": it can
+    std::string unsupported = {};    // "a sparse tensor": it cannot be loaded into; "": it can
   };
   struct Tensors {
     std::vector<Tensor> tensors;               // names are unique
@@ -173,16 +175,19 @@ class Model {
     bool conj = false, neg = false;
   };
 
-  // The three may throw: what() becomes a message of the report, and nothing is changed.
-  [[nodiscard]] virtual Tensors tensors() const = 0;
-  // Bytes of a storage, for names that keep the values they have.
-  virtual void read(std::size_t storage, std::uint64_t offset, std::span<std::byte> out) const = 0;
-  // Called once, when everything has been read and computed. Names that keep their values come with
-  // those; omitted ones do not come.
+  // The three are called from the thread that called load_into(). They may throw: what() becomes a
+  // message of the report.
+  // Called once, before anything is read.
+  [[nodiscard]] virtual Tensors tensors() = 0;
+  // Bytes of a storage, for names that keep some of the values they have.
+  virtual void read(std::size_t storage, std::uint64_t offset, std::span<std::byte> out) = 0;
+  // Called at most once, when everything has been read and computed: what can fail has failed, if
+  // this does not. Names that keep their values, or are omitted, do not come.
   virtual void assign(std::span<const Loaded> tensors) = 0;
 };
-// Reads everything beside the model, then assigns: on any error the model is as it was.
-// MigrationOptions::target is not used.
+// Reads everything beside the model, then assigns: on any error before that the model is as it was.
+// The model is the target, so MigrationOptions::target has to be empty. `force`, `sync` and
+// `verify_output` are about files.
 MigrationReport load_into(Model& model, const MigrationSpec& spec, const std::string& source,
                           const MigrationOptions& options = {});
 

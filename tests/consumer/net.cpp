@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
   torch::manual_seed(1);
   Net net;
   net.eval();
-  const torch::Tensor x = torch::arange(2 * 3 * 6 * 6).to(torch::kFloat).div(64).reshape({2, 3, 6, 6});
+  const torch::Tensor x =
+      torch::arange(2 * 3 * 6 * 6).to(torch::kFloat).div(64).reshape({2, 3, 6, 6});
   const torch::Tensor before = net.forward(x);
 
   const regraft::MigrationReport report =

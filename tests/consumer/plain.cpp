@@ -5,7 +5,8 @@
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const auto spec = regraft::MigrationSpec::from_text("regraft: 1\nrules: [{rename: '^', to: 'net.'}]\n");
+  const auto spec =
+      regraft::MigrationSpec::from_text("regraft: 1\nrules: [{rename: '^', to: 'net.'}]\n");
   const regraft::MigrationReport report = regraft::apply(spec, argv[1], argv[2]);
   std::cout << report.text();
   return report.exit_status();
