@@ -229,7 +229,7 @@ TEST_CASE("resizing has torch's coordinates and weights") {
        {InterpolateMode::nearest, InterpolateMode::bilinear, InterpolateMode::bicubic})
     for (const bool antialias : {false, true})
       for (const auto& [h, w] :
-           {std::pair<std::int64_t, std::int64_t>{9, 4}, {3, 20}, {5, 7}, {1, 1}}) {
+           {std::pair<std::int64_t, std::int64_t>{9, 4}, {3, 20}, {5, 7}, {1, 1}, {4, 1}, {1, 4}}) {
         if (antialias && mode == InterpolateMode::nearest) continue;
         INFO("mode " << static_cast<int>(mode) << ", antialias " << antialias << ", to " << h
                      << " x " << w);
