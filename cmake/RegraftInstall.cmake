@@ -25,8 +25,9 @@ if(TARGET regraft_torch)
   install(EXPORT regraft-torch-targets NAMESPACE regraft:: DESTINATION "${regraft_package_dir}")
   install(FILES include/regraft/torch.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/regraft")
   install(FILES cmake/RegraftLibtorch.cmake DESTINATION "${regraft_package_dir}")
-  # LibTorch stays where it is: it is not ours to install.
-  set_target_properties(regraft_torch_plugin PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  # LibTorch stays where it is, which may be below build/: it is not ours to install.
+  set_target_properties(regraft_torch_plugin PROPERTIES
+    INSTALL_RPATH "${regraft_libtorch_folder}/lib")
   # Where the program looks, whatever this system calls its lib/.
   install(TARGETS regraft_torch_plugin LIBRARY DESTINATION lib/regraft)
 endif()
