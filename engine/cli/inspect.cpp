@@ -777,7 +777,14 @@ Result<std::string> inspect(const InspectOptions& options) {
   }
   REGRAFT_TRY(const Shown shown, choose_root(checkpoint.catalog, options));
   if (options.keys) return keys_of(shown.catalog);
-  if (options.schema) return write_schema(shown.catalog);
+  if (options.schema) {
+    if (const std::string* name = unwritable_name(shown.catalog))
+      return error(
+          Code::cannot_write, file_location(options.path),
+          "YAML has no spelling for the name " + quoted(*name) + ", so a schema would hold another",
+          "give the checkpoint itself as the target");
+    return write_schema(shown.catalog);
+  }
 
   const Sharing sharing(shown.catalog);
   const Totals totals = totals_of(shown.catalog, sharing);

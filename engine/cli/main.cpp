@@ -1,10 +1,13 @@
 // The command line: docs/cli.md. Options are read here and nowhere else.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <map>
 #include <sstream>
 
+#include "base/diagnostic.h"
+#include "base/nearest.h"
 #include "base/version.h"
 #include "cli/check.h"
 #include "cli/document.h"
@@ -147,6 +150,35 @@ int run_inspect(InspectOptions& options, ColorMode color) {
   return diagnostics.exit_status();
 }
 
+// What was wrong with the command line, and the word that was probably meant.
+std::pair<std::string, std::string> misspelt(const CLI::App& app, const CLI::ParseError& problem,
+                                             int argc, char** argv) {
+  std::vector<std::string> known;
+  std::string message = problem.what(), wrong;
+  const CLI::App* command = nullptr;
+  for (const CLI::App* one : app.get_subcommands({})) {
+    if (argc > 1 && one->get_name() == argv[1]) command = one;
+    if (!one->get_group().empty()) known.push_back(one->get_name());
+  }
+  if (!command && argc > 1 && argv[1][0] != '-') {
+    wrong = argv[1];
+    message = "there is no command " + quoted(wrong);
+  } else if (command && dynamic_cast<const CLI::ExtrasError*>(&problem)) {
+    known.clear();
+    for (const CLI::Option* option : command->get_options({}))
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    for (int i = 2; i < argc && wrong.empty(); ++i) {
+      const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+      if (word.starts_with("--") && std::find(known.begin(), known.end(), word) == known.end())
+        wrong = word;
+    }
+  }
+  const std::vector<std::string_view> candidates(known.begin(), known.end());
+  const std::string near = wrong.empty() ? "" : nearest(wrong, candidates);
+  if (!near.empty()) return {message, "did you mean `" + near + "`?"};
+  return {message, command ? "regraft " + command->get_name() + " --help" : "regraft --help"};
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app{
       "regraft migrates model checkpoints by rules.\n"
@@ -229,7 +261,8 @@ int parse_and_run(int argc, char** argv) {
     app.exit(success, text, text);
     return print_out(text.str()) ? 0 : info(Code::file_write).exit_status;
   } catch (const CLI::ParseError& problem) {
-    print_err(std::string("error[usage]: ") + problem.what() + "\n  hint: regraft --help\n");
+    const auto [message, hint] = misspelt(app, problem, argc, argv);
+    print_err("error[usage]: " + message + "\n  hint: " + hint + "\n");
     return info(Code::usage).exit_status;
   }
   if (*inspect_command) return run_inspect(inspect_options, inspect_color);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -67,6 +68,15 @@ OutputFile::~OutputFile() {
   if (folder_ >= 0) ::close(folder_);
 }
 
+namespace {
+
+bool size_is_limited() {
+  struct rlimit limit{};
+  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+}  // namespace
+
 Diagnostic OutputFile::failed(const std::string& what, int error_number) const {
   std::string message = what + ": " + reason(error_number);
   std::string hint;
@@ -79,8 +89,9 @@ Diagnostic OutputFile::failed(const std::string& what, int error_number) const {
           ::fstat(fd_, &part) == 0 ? static_cast<std::uint64_t>(part.st_blocks) * 512 : 0;
       message += ", " + std::to_string(status.f_bavail * status.f_frsize + taken) + " are free";
     }
-    hint = error_number == EFBIG ? "raise the limit on the size of files: ulimit -f"
-                                 : "make room, or write to another disk";
+    hint = error_number != EFBIG ? "make room, or write to another disk"
+           : size_is_limited()   ? "raise the limit on the size of files: ulimit -f"
+                                 : "this file system holds no file of that size";
   }
   return error(Code::file_write, file_location(path_.whole), std::move(message), std::move(hint));
 }

@@ -32,5 +32,7 @@ namespace regraft {
 // metadata. Extras are left out: a model expects none. What YAML has no spelling for (bytes that
 // are not UTF-8, control characters) becomes the text \xNN.
 std::string write_schema(const Catalog& catalog);
+// A name that YAML has no spelling for, so that it would be read as another; null: there is none.
+const std::string* unwritable_name(const Catalog& catalog);
 
 }  // namespace regraft

@@ -134,4 +134,10 @@ std::string write_schema(const Catalog& catalog) {
   return out + (tensors.empty() ? "tensors: {}\n" : "tensors:\n" + tensors);
 }
 
+const std::string* unwritable_name(const Catalog& catalog) {
+  for (const Tensor& tensor : catalog.tensors)
+    if (!fits_yaml(tensor.name)) return &tensor.name;
+  return nullptr;
+}
+
 }  // namespace regraft

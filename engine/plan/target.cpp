@@ -133,8 +133,9 @@ class Matcher {
       planned.decision = Decision::error;
       planned.copied.reset();
       planned.detail = settled.message;
-      const bool says_all =
-          settled.code == Code::missing_tensor || settled.code == Code::unexpected_tensor;
+      // The word `error` has nothing to add to what the code says.
+      const bool says_all = chosen.word == "error" && (settled.code == Code::missing_tensor ||
+                                                       settled.code == Code::unexpected_tensor);
       violations_.add(settled.code, chosen.where, planned.name, says_all ? "" : settled.message,
                       settled.hint);
       return false;

@@ -321,7 +321,10 @@ class TextReport {
     for (const PlannedTensor& planned : report_.plan->tensors) {
       if (!planned.lossy || !planned.expr) continue;
       const std::string said = cast_of(planned);
-      shown.add(planned.name, {said, said}, place(planned.policy), member(planned));
+      // Of an adapted tensor the place is that of the shape's case.
+      const bool decided_here = planned.decision != Decision::adapted;
+      shown.add(planned.name, {said, said}, decided_here ? place(planned.policy) : std::string(),
+                member(planned));
     }
   }
 
@@ -694,7 +697,11 @@ class TextReport {
 
   void verdict() {
     if (report_.failed()) {
-      out_ += painted("failed", Tone::bad) + ": " + reasons() + "; nothing was written\n";
+      out_ += painted("failed", Tone::bad) + ": " + reasons() + "; ";
+      if (report_.executed && !report_.output_path.empty())  // what failed came behind it
+        out_ += printable(shown_path(report_.output_path)) + " is written\n";
+      else
+        out_ += "nothing was written\n";
       return;
     }
     out_ += painted("ok", Tone::good) + ": ";

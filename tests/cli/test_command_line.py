@@ -48,6 +48,41 @@ def report_of(result):
     return json.loads(result.out)
 
 
+# --- slips ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words, message, hint", [
+    (["explian", "x"], "there is no command 'explian'", "did you mean `explain`?"),
+    (["plan", *SPEC, "--shap", "pad"], "--shap", "did you mean `--shape`?"),
+    (["inspect", "source.safetensors", "--schma"], "--schma", "did you mean `--schema`?"),
+    (["plan", *SPEC, "--quite-another"], "--quite-another", "regraft plan --help"),
+    (["--quite-another"], "subcommand", "regraft --help")])
+def test_a_misspelt_word_of_the_command_line(folder, words, message, hint):
+    result = run(*words, cwd=folder)
+    assert result.status == 2 and result.out == ""
+    assert message in result.err and f"hint: {hint}" in result.err
+
+
+def test_a_report_that_cannot_be_written_does_not_deny_the_output(folder):
+    result = run("apply", *SPEC, "-o", "out.safetensors", "--report", "/proc/report.json", cwd=folder)
+    assert result.status == 3 and (folder / "out.safetensors").exists()
+    assert "failed: 1 error; out.safetensors is written" in result.out
+
+
+def test_a_cast_has_no_place_of_the_shape_policy(folder):
+    write_safetensors(folder / "half.safetensors", entries({"fc.weight": ("F16", [5, 3])}))
+    result = succeed("plan", "source.safetensors", "-t", "half.safetensors", "-e", RULES[0], "--unexpected", "drop",
+                     "--shape", "pad", cwd=folder)
+    lossy, = (line for line in result.out.splitlines() if line.startswith(" lossy"))
+    assert "float32 -> float16" in lossy and "--shape" not in lossy
+
+
+def test_initial_values_that_cannot_be_say_why(folder):
+    write_spec(folder / "large.yaml", "policy: {unexpected: drop, shape: skip, missing: [{do: normal, mean: 1e39}]}")
+    result = run("plan", "large.yaml", *SPEC[1:], cwd=folder)
+    assert result.status == 1 and "too large for float32" in result.err
+
+
 # --- rules and policies on the command line -----------------------------------------------------------
 
 

@@ -414,6 +414,14 @@ def test_schema_reads_back(tmp_path):
         assert b"--values" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["x\x01", "\x7f", "\x80"])
+def test_a_name_that_yaml_cannot_spell_is_not_in_a_schema(tmp_path, name):
+    path = saved(tmp_path, {"a": torch.zeros(1), name: torch.zeros(1)}, ".pt")
+    result = run(path, "--schema")
+    assert result.returncode == 2 and result.stdout == b""
+    assert b"[cannot-write]" in result.stderr and b"YAML has no spelling" in result.stderr
+
+
 def test_json_is_deterministic(tmp_path):
     path = saved(tmp_path, all_dtypes(), ".pt")
     first, second = run(path, "--json", "--values"), run(path, "--json", "--values")

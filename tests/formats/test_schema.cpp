@@ -336,6 +336,9 @@ TEST_CASE("schema: names that YAML cannot spell are shown") {
   CHECK(again.tensors[0].name == "a\\xff");
   CHECK(again.tensors[1].name == "a\\x00b");
   CHECK(again.tensors[2].name == catalog.tensors[2].name);
+  REQUIRE(unwritable_name(catalog) != nullptr);
+  CHECK(*unwritable_name(catalog) == "a\xff");
+  CHECK(unwritable_name(again) == nullptr);
 }
 
 }  // namespace
