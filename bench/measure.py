@@ -1,4 +1,5 @@
 """Commands that are timed in turns, compared and shown. A case builds on this; it does not know of cases."""
+import os
 import random
 import resource
 import statistics
@@ -10,6 +11,10 @@ from typing import NamedTuple
 from places import PYTHON
 
 IMPORT_TORCH = [PYTHON, "-c", "import torch"]
+# Python is to find the modules as they were compiled when they were installed, or to keep what it compiles: else
+# `import torch` compiles all of them each time, which takes longer than the rest of it.
+ENVIRONMENT = {name: value for name, value in os.environ.items()
+               if name not in ("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")}
 
 
 def python(program, *arguments):
@@ -19,7 +24,7 @@ def python(program, *arguments):
 
 def output_of(command):
     """What a command prints; to look at, not to be timed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))[:300]}\nends with {done.returncode}: {done.stderr[-3000:]}")
     return done.stdout
@@ -49,7 +54,7 @@ def once(command, cleans=(), limit=None):
         path.unlink(missing_ok=True)
     cpu, begin = cpu_of_children(), time.perf_counter()
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          timeout=limit, check=False)
+                          env=ENVIRONMENT, timeout=limit, check=False)
     seconds = Seconds(time.perf_counter() - begin, cpu_of_children() - cpu)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))[:300]}\nends with {done.returncode}: {done.stderr.decode()[-2000:]}")
