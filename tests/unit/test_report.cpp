@@ -208,9 +208,13 @@ TEST_CASE("the last line of the text report says what happened") {
   CHECK(last(run) ==
         "ok: wrote new.safetensors, 1.2 MB, xxh3-128 03030303030303030303030303030303");
   run.diagnostics.add(error(Code::expect_unmet, {}, "broken"));
-  CHECK(last(run) == "failed: 1 error; nothing was written");
-  run.plan.complete = false;
-  CHECK(last(run) ==
+  // A report file that cannot be written, for instance: the output is there.
+  CHECK(last(run) == "failed: 1 error; new.safetensors is written");
+  Run refused;
+  refused.diagnostics.add(error(Code::expect_unmet, {}, "broken"));
+  CHECK(last(refused) == "failed: 1 error; nothing was written");
+  refused.plan.complete = false;
+  CHECK(last(refused) ==
         "failed: the rules cannot run on this source (1 error), so the target was not consulted; "
         "nothing was written");
   Report early;
@@ -400,7 +404,7 @@ TEST_CASE("what is lossy comes first, and the part that was copied is said") {
   const std::string text = to_text(run.report(), {.width = 200});
   const std::size_t lossy = text.find(
       " lossy           2           head.{weight,bias}  float32 -> "
-      "float16  ");
+      "float16\n");
   REQUIRE(lossy != std::string::npos);
   CHECK(lossy < text.find(" loaded "));
   CHECK(text.find("head.{weight,bias}  [1000, ...] -> [10, ...] slice align end; float32 -> "
