@@ -211,6 +211,7 @@ TEST_CASE("the last line of the text report says what happened") {
   // A report file that cannot be written, for instance: the output is there.
   CHECK(last(run) == "failed: 1 error; new.safetensors is written");
   Run refused;
+  refused.allow();
   refused.diagnostics.add(error(Code::expect_unmet, {}, "broken"));
   CHECK(last(refused) == "failed: 1 error; nothing was written");
   refused.plan.complete = false;
