@@ -5,9 +5,14 @@ from pathlib import Path
 
 from places import DATA
 
-# Others at work on the machine show here; more than a fraction of the cores is too much. Asked for at the start, since
-# what is measured is a load too.
-LOAD_BEFORE = round(os.getloadavg()[0], 1)
+
+def load():
+    """Others at work on the machine show here."""
+    return round(os.getloadavg()[0], 1)
+
+
+# More than a fraction of the cores is too much. What is measured is a load too, so this is asked for at the start.
+LOAD_BEFORE = load()
 
 
 def cpu_model():
@@ -37,4 +42,5 @@ def file_system(path):
 def machine():
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory / 2**30, 1),
-            "file_system": file_system(DATA), "system": platform.system(), "load_before": LOAD_BEFORE}
+            "file_system": file_system(DATA), "system": platform.system(), "load_before": LOAD_BEFORE,
+            "load_after": load()}
