@@ -248,24 +248,34 @@ def test_the_same_into_safetensors(regraft, tmp_path):
     assert_same({name: loaded[name] for name in expected}, expected)
 
 
-# --- the examples as files ----------------------------------------------------------------------
+# --- the shipped specs as files -----------------------------------------------------------------
 
-SPECS = sorted(EXAMPLES.glob("*.yaml"))
+SPECS = sorted((REPOSITORY / "rules").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.name)
+def spec_id(path):
+    return path.relative_to(REPOSITORY / "rules").as_posix()
+
+
+def test_spec_is_listed():
+    readme = (REPOSITORY / "rules" / "README.md").read_text()
+    listed = set(re.findall(r"\]\(([\w/.-]+\.yaml)\)", readme))
+    assert listed == {spec_id(path) for path in SPECS}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=spec_id)
 def test_spec_is_sound(regraft, spec):
     assert regraft("check", spec).stdout == f"{spec}: ok\n"
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.name)
+@pytest.mark.parametrize("spec", SPECS, ids=spec_id)
 def test_spec_fits_the_json_schema(regraft, spec):
     schema = json.loads(regraft("schema", "spec").stdout)
     jsonschema.Draft7Validator.check_schema(schema)
     jsonschema.Draft7Validator(schema).validate(yaml.safe_load(spec.read_text()))
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.name)
+@pytest.mark.parametrize("spec", SPECS, ids=spec_id)
 def test_spec_names_its_schema(spec):
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", spec.read_text())
     assert named, "the first line is for editors"

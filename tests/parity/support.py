@@ -1,10 +1,15 @@
-"""What the parity tests share: a torchvision that can be imported, schemas of models, comparisons."""
+"""What the parity tests share: a torchvision that can be imported, schemas of models, comparisons, and
+where the shipped specs are.
+"""
 
 import json
 import sys
 import types
+from pathlib import Path
 
 import torch
+
+RULES = Path(__file__).resolve().parents[2] / "rules"
 
 
 def let_torchvision_be_imported():
