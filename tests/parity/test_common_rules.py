@@ -88,6 +88,33 @@ def test_counters_of_batchnorm(regraft):
                         if name not in ("1.num_batches_tracked", "4.num_batches_tracked")})
 
 
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_wrappers_in_any_order(regraft, one_process):
+    from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+    net = build(small_net, 0)
+    expected = net.state_dict()
+    for wrapped in (net, DataParallel(net), torch.compile(net), torch.compile(DistributedDataParallel(net)),
+                    DistributedDataParallel(torch.compile(DataParallel(net)))):
+        assert_same(run(regraft, "strip-wrappers", wrapped.state_dict(), target=expected), expected)
+
+    inside = build(lambda: nn.Sequential(*(torch.compile(one) for one in small_net())), 0)
+    assert "0._orig_mod.weight" in inside.state_dict()
+    expected = {name.replace("._orig_mod", ""): tensor for name, tensor in inside.state_dict().items()}
+    assert_same(run(regraft, "strip-wrappers", DataParallel(inside).state_dict()), expected)
+
+    # Names as FSDP's modules have them, around one another and around activation checkpointing.
+    fsdp = {"_fsdp_wrapped_module.blocks.0._fsdp_wrapped_module._checkpoint_wrapped_module.module.weight":
+            torch.ones(2), "module._orig_mod._fsdp_wrapped_module.head.bias": torch.zeros(2)}
+    assert run(regraft, "strip-wrappers", fsdp).keys() == {"blocks.0.module.weight", "head.bias"}
+
+
 # --- averages -----------------------------------------------------------------------------------
 
 
