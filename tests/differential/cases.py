@@ -40,21 +40,25 @@ class Case:
     spec: dict = field(default_factory=dict)
 
 
-def make(seed, number, folder):
+def make(family, seed, number, folder):
+    """`family` is a module with `AIMS` and `draft`."""
     rng = random.Random(f"{seed}/{number}")
-    aim = rng.choices([name for name, _ in AIMS], [weight for _, weight in AIMS])[0]
+    aim = rng.choices([name for name, _ in family.AIMS], [weight for _, weight in family.AIMS])[0]
     for _ in range(ATTEMPTS):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            return attempt(rng, aim, number, folder)
+            return attempt(family.draft(rng, aim, folder), number)
         except (Retry, Unsettled, OutOfScope):
             continue
     raise RuntimeError(f"case {number}: nothing found for {aim}")
 
 
-def attempt(rng, aim, number, folder):
-    draft = Draft(rng, aim, folder)
+def draft(rng, aim, folder):
+    return Draft(rng, aim, folder)
+
+
+def attempt(draft, number):
     draft.make_source()
     draft.make_vars()
     draft.make_rules()
@@ -63,9 +67,9 @@ def attempt(rng, aim, number, folder):
     draft.make_output()
     draft.make_expect()
     outcome = draft.finish()
-    case = Case(number, aim, draft.text, draft.source_file, draft.target_file, draft.output_file, draft.settings, outcome,
+    case = Case(number, draft.aim, draft.text, draft.source_file, draft.target_file, draft.output_file, draft.settings, outcome,
                 draft.spec)
-    (folder / "spec.yaml").write_text(draft.text, encoding="utf-8")
+    (draft.folder / "spec.yaml").write_text(draft.text, encoding="utf-8")
     return case
 
 
@@ -176,7 +180,7 @@ class Draft(Targets, Mistakes):
         if chance(rng, 0.15):
             rule["unless"] = self.pattern() if chance(rng, 0.7) else [self.pattern(), {"exact": self.name()}]
         if chance(rng, 0.12) and self.items:
-            tensor = rng.choice(self.items).source
+            tensor = rng.choice(self.items).value
             rule["where"] = rng.choice([{"ndim": tensor.data.dim()}, {"dtype": tensor.dtype},
                                         {"shape": [size if chance(rng, 0.5) else None for size in tensor.shape]},
                                         {"ndim": tensor.data.dim(), "dtype": tensor.dtype}])

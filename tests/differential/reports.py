@@ -45,7 +45,7 @@ def entry_problems(outcome, name, entry, failed):
     wanted = dict(outcome.expected.get(name, {}))
     status = entry["status"]
     if not failed:
-        if name in outcome.sources:
+        if outcome.sources.get(name) is not None:
             wanted["sources"] = [source.decode() for source in outcome.sources[name]]
         if name in outcome.outputs:
             wanted |= {"shape": outcome.outputs[name].shape, "dtype": outcome.outputs[name].dtype}

@@ -25,12 +25,15 @@ import torch  # noqa: E402  (after the paths and the thread count are set)
 
 import cases  # noqa: E402
 import compare  # noqa: E402
+import pipelines  # noqa: E402
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", help="the engine's command line")
     parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--family", choices=["names", "pipelines"], default="names",
+                        help="names: renames, policies and promises; pipelines: the verbs that change tensors")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="this case alone, its files are kept")
     parser.add_argument("--fraction", type=float, default=1.0, help="run this share of the cases, chosen by the seed")
@@ -45,7 +48,8 @@ def arguments():
 
 
 def command(options, number):
-    words = [sys.executable, sys.argv[0], "--program", os.path.relpath(options.program), "--seed", str(options.seed)]
+    words = [sys.executable, sys.argv[0], "--program", os.path.relpath(options.program), "--family", options.family,
+             "--seed", str(options.seed)]
     return " ".join(words + ["--only", str(number), "--keep", str(options.keep or "kept")])
 
 
@@ -62,7 +66,8 @@ def main():
 
     def one(number):
         folder = work / str(number)
-        case = cases.make(options.seed, number, folder)
+        family = pipelines if options.family == "pipelines" else cases
+        case = cases.make(family, options.seed, number, folder)
         problems = [] if options.reference_only else compare.differences(options.program, case, folder)
         if problems or options.only is not None:
             kept.mkdir(parents=True, exist_ok=True)

@@ -59,9 +59,9 @@ class Targets:
         rng, state, alike = self.rng, {}, {}
         victim = rng.choice(self.items).name if self.items else None       # what the case is meant to fail over
         for item in self.items:
-            name, source = item.name.decode(), item.source
-            if item.source.tie in alike and chance(rng, 0.6):
-                first, wants = alike[item.source.tie]
+            name, source = item.name.decode(), item.value
+            if item.value.tie in alike and chance(rng, 0.6):
+                first, wants = alike[item.value.tie]
                 for want in wants:
                     want.names.append(name)
                 state[name] = state[first] if chance(rng, 0.5) else self.value(state[first].dtype, state[first].shape)
@@ -82,7 +82,7 @@ class Targets:
             elif shape == [1] and chance(rng, 0.3):
                 shape = []
             self.wants += wants
-            alike[item.source.tie] = name, wants
+            alike[item.value.tie] = name, wants
             state[name] = self.value(getattr(torch, dtype), shape)
         return state
 

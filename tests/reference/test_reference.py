@@ -1,9 +1,11 @@
 """The page's sentences and examples, worked out by hand, so that a reader can trust the reference against the engine."""
 import math
+import re
 import sys
 from collections import OrderedDict
 from pathlib import Path
 
+import einops
 import numpy
 import pytest
 import torch
@@ -612,3 +614,203 @@ def test_mistakes(text):
 def test_scalars():
     values = strict_yaml.load("[yes, no, on, ~, null, 12, -3, 1.5, true, '12']")
     assert values == ["yes", "no", "on", None, None, 12, -3, 1.5, True, "12"]
+
+
+# The verbs that change tensors
+
+def made(rules, tensors, head="", **options):
+    """What the rules make, by name."""
+    outcome = run(rules, tensors=tensors, head=head, **options)
+    assert not outcome.exits, outcome.messages
+    return {name.decode(): output.data for name, output in outcome.outputs.items()}
+
+
+def refused(rules, tensors, head="", **options):
+    outcome = run(rules, tensors=tensors, head=head, **options)
+    assert outcome.exits == {2}, (outcome.exits, outcome.messages)
+    return outcome.codes
+
+
+def counted(*shape, dtype=torch.float32):
+    return torch.arange(math.prod(shape), dtype=dtype).reshape(shape)
+
+
+QKV = r"  - {cat: ['\.query\.', '\.key\.', '\.value\.'], to: '.qkv.', dim: 0%s}"
+
+
+def test_cat_of_a_list_takes_its_order():
+    tensors = {"a.key.w": counted(2, 3), "a.query.w": counted(1, 3), "z": counted(1), "a.value.w": counted(2, 3)}
+    result = made(QKV % "", tensors)
+    assert list(result) == ["a.qkv.w", "z"]
+    assert torch.equal(result["a.qkv.w"], torch.cat([tensors["a.query.w"], tensors["a.key.w"], tensors["a.value.w"]]))
+    assert refused(QKV.replace("dim: 0", "dim: 1") % "", tensors) == {"rule-shape"}
+    assert refused(QKV.replace("dim: 0", "dim: 2") % "", tensors) == {"rule-shape"}
+
+
+def test_a_group_is_whole_or_an_error_or_passes():
+    tensors = {name: counted(2) for name in ("a.query.w", "a.key.w", "b.query.w", "b.key.w", "b.value.w")}
+    assert refused(QKV % "", tensors) == {"bad-group"}
+    assert list(made(QKV % ", partial: pass", tensors)) == ["a.query.w", "a.key.w", "b.qkv.w"]
+    doubled = r"  - {cat: ['\.[qQ]\.', '\.k\.'], to: '.qk.', partial: pass}"
+    assert refused(doubled, {"a.q.w": counted(1), "a.Q.w": counted(1), "a.k.w": counted(1)}) == {"bad-group"}
+
+
+def test_one_pattern_orders_by_its_number():
+    tensors = {f"experts.{number}.w": torch.full((2,), float(number)) for number in (10, 2, 0, 1, 9, 3, 11, 4, 8, 5, 7, 6)}
+    rules = r"  - {stack: '\.(\d+)\.', to: '.'}"
+    assert made(rules, tensors)["experts.w"].tolist() == [[number, number] for number in range(12)]
+    assert refused(rules, {name: tensors[name] for name in tensors if "3" not in name}) == {"bad-group"}
+    assert refused(rules, {"e.0.w": counted(1), "e.00.w": counted(1)}) == {"bad-group"}
+    assert refused(r"  - {stack: '\.(\w+)\.', to: '.'}", {"e.x.w": counted(1)}) == {"bad-group"}
+    assert refused(r"  - {stack: '\.(\d+)\.', to: '.\1.'}", tensors) == set()             # no capture is left to order by
+    assert refused(r"  - {stack: '\.(\d+)\.', to: '.', dim: '\1 // 99'}", tensors) == {"bad-group"}
+    layers = {f"{layer}.{part}": counted(2, 3) for layer in range(2) for part in range(3)}
+    result = made(r"  - {stack: '^(\d+)\.(\d+)$', to: '\1', dim: '\1 - \1'}", layers)
+    assert {name: list(tensor.shape) for name, tensor in result.items()} == {"0": [3, 2, 3], "1": [3, 2, 3]}
+
+
+def test_promotion():
+    half, single, whole = counted(2, dtype=torch.float16), counted(2), counted(2, dtype=torch.int64)
+    rules = "  - {cat: ['^a', '^b'], to: c%s}"
+    assert made(rules % "", {"a": half, "b": single})["c"].dtype == torch.float32
+    assert made(rules % "", {"a": half, "b": whole})["c"].dtype == torch.float16
+    eighth = single.to(torch.float8_e5m2)
+    assert made(rules % "", {"a": eighth, "b": eighth})["c"].dtype == torch.float8_e5m2
+    assert refused(rules % "", {"a": single, "b": eighth}) == {"rule-dtype"}
+    assert made(rules % ", dtype: bfloat16", {"a": single, "b": eighth})["c"].dtype == torch.bfloat16
+    assert run(rules % ", dtype: int8", tensors={"a": single + 300, "b": half}).overflows == {b"c"}
+
+
+def test_split_and_unbind():
+    tensors = {"qkv.w": counted(6, 2)}
+    result = made("  - {split: '^qkv', to: [q, ~, 'v{i}']}", tensors)
+    assert torch.equal(result["q.w"], tensors["qkv.w"][:2]) and torch.equal(result["v2.w"], tensors["qkv.w"][4:])
+    sized = made("  - {split: '^qkv', to: [q, k], sizes: ['heads * 2', 2]}", tensors, "vars: {heads: 2}")
+    assert [list(tensor.shape) for tensor in sized.values()] == [[4, 2], [2, 2]]
+    for wrong in ("to: [a, b, c, d]", "to: [a, b], sizes: [3, 4]", "to: [a, b], sizes: [7, -1]", "to: [a, b], dim: 2"):
+        assert refused("  - {split: '^qkv', %s}" % wrong, tensors) == {"rule-shape"}
+    assert run("  - {split: '^qkv', to: [a, b], sizes: [6]}", tensors=tensors).exits == {2}
+    parts = made("  - {unbind: '^qkv', to: 'part.{i + 1}', dim: -1}", tensors)
+    assert {name: tensor.tolist() for name, tensor in parts.items()} == {
+        "part.1.w": [0, 2, 4, 6, 8, 10], "part.2.w": [1, 3, 5, 7, 9, 11]}
+    assert refused("  - {unbind: s, to: 'x{i}'}", {"s": torch.tensor(1.0)}) == {"rule-shape"}
+
+
+@pytest.mark.parametrize("rule, expected", [
+    ("transpose: x, dims: [0, -1]", lambda x: x.transpose(0, -1)), ("permute: x, dims: [2, 0, 1]", lambda x: x.permute(2, 0, 1)),
+    ("reshape: x, shape: [-1, 'two * 2']", lambda x: x.reshape(-1, 4)), ("slice: x, dim: 1, start: 1", lambda x: x[:, 1:]),
+    ("slice: x, dim: -1, start: -3, stop: -1", lambda x: x[..., -3:-1]), ("slice: x, dim: 2, step: two", lambda x: x[..., ::2]),
+    ("index_select: x, dim: 1, index: rows", lambda x: x[:, [2, 0, 0]]),
+    ("pad: x, dim: 1, before: 1, after: two, fill: 0.5", lambda x: torch.nn.functional.pad(x, (0, 0, 1, 2), value=0.5)),
+    ("cast: x, dtype: float64", lambda x: x.double()),
+    ("interpolate: x, size: [1, 2], mode: nearest, pattern: '1 h w'",
+     lambda x: torch.nn.functional.interpolate(x[None], (1, 2), mode="nearest")[0])])
+def test_one_tensor(rule, expected):
+    x = counted(1 if "interpolate" in rule else 2, 3, 4)
+    result = made("  - {" + rule + "}", {"x": x}, "vars: {two: 2, rows: [2, 0, 0]}")["x"]
+    assert torch.equal(result, expected(x)) and result.dtype == expected(x).dtype
+
+
+@pytest.mark.parametrize("rule, code", [
+    ("transpose: x, dims: [0, 3]", "rule-shape"), ("permute: x, dims: [0, 1]", "rule-shape"),
+    ("permute: x, dims: [0, 1, 1]", "rule-shape"), ("reshape: x, shape: [5]", "rule-shape"),
+    ("reshape: x, shape: [0, -1]", "rule-shape"), ("slice: x, dim: 0, stop: 3", "rule-shape"),
+    ("slice: x, dim: 0, start: -3", "rule-shape"), ("index_select: x, dim: 0, index: [2]", "rule-shape"),
+    ("index_select: x, dim: 0, index: [-1]", "rule-shape"), ("pad: x, dim: 3, after: 1", "rule-shape"),
+    ("pad: x, dim: 0, after: 1, fill: 1e300", "rule-dtype"), ("reshape: x, shape: ['1 // 0']", "evaluation"),
+    ("index_select: x, dim: 0, index: two", "evaluation"), ("interpolate: x, size: [2, 2], pattern: h w", "rule-shape")])
+def test_one_tensor_refused(rule, code):
+    assert refused("  - {" + rule + "}", {"x": counted(2, 3, 4)}, "vars: {two: 2}") == {code}
+
+
+@pytest.mark.parametrize("pattern, sizes, shape", [
+    ("a b -> b a", {}, (2, 3)), ("(h two d) c -> (h d two) c", {"h": 3, "two": 2}, (12, 2)), ("a ... -> ... a", {}, (2, 3, 4)),
+    ("... a -> a (...)", {}, (2, 3, 4)), ("1 (h w) c -> 1 c h w", {"h": 2}, (1, 6, 3)), ("a () b -> (b a) 1", {}, (2, 1, 3)),
+    ("... -> (...)", {}, (2, 3)), ("-> 1", {}, ()), ("(a b) (c d) -> (c b) (a d)", {"a": 2, "c": 2}, (4, 6)), ("a 1 -> a", {}, (0, 1))])
+def test_rearrange_is_einops_s(pattern, sizes, shape):
+    x = counted(*shape)
+    given = ", with: {" + ", ".join(f"{name}: {size}" for name, size in sizes.items()) + "}" if sizes else ""
+    result = made(f"  - {{rearrange: x, pattern: '{pattern}'{given}}}", {"x": x})["x"]
+    assert torch.equal(result, einops.rearrange(x, pattern, **sizes))
+
+
+@pytest.mark.parametrize("pattern, sizes, shape", [
+    ("a b -> a", {}, (2, 3)), ("a -> a b", {}, (2,)), ("a a -> a", {}, (2, 2)), ("(a -> a", {}, (2,)), ("a b -> b a", {}, (2, 3, 4)),
+    ("(a b) -> a b", {"a": 4}, (6,)), ("(a b) -> a b", {}, (6,)), ("a -> a", {"b": 2}, (2,)), ("1 a -> a", {}, (2, 2)),
+    ("a ((b c) d) -> a b c d", {}, (2, 8)), ("... a ... -> a ...", {}, (2, 2)), ("a b", {}, (2, 2)), ("a -> a", {"a": 3}, (2,))])
+def test_rearrange_refuses_what_einops_does(pattern, sizes, shape):
+    with pytest.raises((einops.EinopsError, ValueError)):
+        einops.rearrange(counted(*shape), pattern, **sizes)
+    given = ", with: {" + ", ".join(f"{name}: {size}" for name, size in sizes.items()) + "}" if sizes else ""
+    assert run(f"  - {{rearrange: x, pattern: '{pattern}'{given}}}", tensors={"x": counted(*shape)}).exits == {2}
+
+
+def combined(formula, dtype=None, head="vars: {alpha: 3, half: 0.5}", **operands):
+    """What a formula gives, and the bounds on it."""
+    rule = "  - {combine: {" + ", ".join(f"{name}: ^{name}$" for name in operands) + f"}}, to: out, as: '{formula}'"
+    outcome = run(rule + (f", dtype: {dtype}" if dtype else "") + "}", tensors=operands, head=head)
+    if outcome.exits:
+        return outcome.codes
+    return outcome.outputs[b"out"]
+
+
+A, B, W = (torch.randn(shape, generator=torch.Generator().manual_seed(at)) for at, shape in enumerate([(2, 4), (3, 2), (3, 4)]))
+
+
+@pytest.mark.parametrize("formula, expected", [
+    ("w + (alpha / size(a, 0)) * (b @ a)", W + 1.5 * (B @ A)), ("-w - -w * half", -W + W * 0.5),
+    ("w / norm(w, 1)", W / W.norm(dim=1, keepdim=True)), ("sqrt(abs(w)) + exp(w)", W.abs().sqrt() + W.exp()),
+    ("sum(w, 0) * mean(w, -1)", W.sum(0, True) * W.mean(-1, True)), ("w * 2 / 4", W / 2),
+    ("b @ a @ transpose(w, 0, 1)", B @ A @ W.T),
+    ("w * repeat_interleave(sum(w, 0), size(w, 0), 0)", W * W.sum(0, True)), ("tile(w, 2, 1, 2) * 1", W.tile(2, 1, 2)),
+    ("narrow(w, 1, 1, 4 // 2) + 1e1", W[:, 1:3] + 10), ("reshape(w, -1, size(w, 0) - 1) + 0", W.reshape(-1, 2))])
+def test_formulas_are_torch_s(formula, expected):
+    operands = {name: tensor for name, tensor in {"a": A, "b": B, "w": W}.items() if re.search(rf"\b{name}\b", formula)}
+    output = combined(formula, **operands)
+    assert torch.allclose(output.data, expected, rtol=1e-6, atol=1e-6)
+    assert bool((output.close.low <= expected).all() and (expected <= output.close.high).all())
+    assert bool((output.close.high - output.close.low <= 1e-4).all())
+
+
+def test_formulas_that_move_keep_dtype_and_bits():
+    bits = torch.tensor([0x7FA0_0001, 0x7F80_0000, -1, 1], dtype=torch.int32).view(torch.float32)       # NaNs with payloads
+    output = combined("transpose(reshape(a, 2, 2), 0, 1)", a=bits)
+    assert raw_bytes(output.data) == raw_bytes(bits.reshape(2, 2).T.contiguous()) and output.close is None
+    assert combined("cat(a, tile(a, 2), 0)", a=counted(2).to(torch.uint16)).data.tolist() == [0, 1, 0, 1, 0, 1]
+    assert combined("a", a=counted(2).to(torch.float8_e4m3fn)).dtype == "float8_e4m3fn"
+
+
+def test_formulas_are_rounded_once():
+    a = torch.tensor([1.0], dtype=torch.float16)
+    assert combined("a + 0.0004 + 0.0004", a=a).data.item() > 1            # in float16 either sum is 1
+    double = combined("a + b", a=A.double(), b=A)
+    assert double.dtype == "float64" and torch.equal(double.data, A.double() * 2)
+    assert combined("a * 2", dtype="bfloat16", a=A).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("formula, code", [
+    ("a + b", "rule-shape"), ("a @ b + b @ b", "rule-shape"), ("reshape(a, 7) + sum(b, 0)", "rule-shape"),
+    ("sum(a, 2) @ b", "rule-shape"), ("cat(a, b, 0)", "rule-shape"), ("narrow(a, 0, 1, 2) @ b", "rule-shape"), ("reshape(a, 1 // 0) * b", "evaluation"),
+    ("a @ c", "unknown-name"), ("foo(a) + b", None), ("a + ", None), ("sum(a) + b", None), ("a b", None)])
+def test_formulas_refused(formula, code):
+    assert combined(formula, a=A, b=B) == {code} - {None}
+
+
+def test_combine_makes_several_tensors_and_passes_what_is_not_whole():
+    tensors = {"l.w": W, "l.lora_A.w": A, "l.lora_B.w": B, "n.w": counted(2)}
+    rule = r"  - {combine: {a: '\.lora_A\.w$', b: '\.lora_B\.w$', w: '\.w$'}, to: {'.w': 'w + b @ a', '.rank': 'sum(a, 0)'}%s}"
+    assert refused(rule % "", tensors) == {"bad-group"}
+    result = made(rule % ", partial: pass", tensors)
+    assert list(result) == ["l.w", "l.rank", "n.w"] and torch.allclose(result["l.w"], W + B @ A)
+
+
+def test_what_a_rule_makes_of_tied_tensors_is_tied():
+    outcome = run("  - {copy: a, to: b}\n  - {transpose: '.', dims: [0, 1]}", tensors={"a": W})
+    assert outcome.outputs[b"a"].tie == outcome.outputs[b"b"].tie
+    assert outcome.statuses == {b"a": {"transformed"}, b"b": {"transformed"}} and outcome.dispositions == {b"a": {"used"}}
+
+
+def test_what_is_cut_away_was_not_used():
+    outcome = run("  - {split: x, to: [~, ~]}", tensors={"x": W[:2], "y": W})
+    assert outcome.dispositions == {b"x": {"dropped"}, b"y": {"used"}}
+    assert run("  - {slice: x, dim: 0, stop: 1}", tensors={"x": W}).dispositions == {b"x": {"used"}}

@@ -4,7 +4,8 @@ import warnings
 
 import torch
 
-from .dtypes import COMPLEX, FLOATS, INTEGERS, name_of, torch_dtype
+from . import closeness
+from .dtypes import COMPLEX, FLOATS, INTEGERS, NO_ZERO, name_of, torch_dtype
 from .errors import Unsettled
 
 
@@ -12,6 +13,17 @@ def convert(data, dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                # torch warns that the imaginary part goes
         return data.to(torch_dtype(dtype))
+
+
+def cast(data, close, dtype):
+    """A checked cast: the values, how closely they have to be met, and whether one of them stops the run."""
+    bounds = [] if close is None or close.low is None else [close.low, close.high]
+    if bounds:                                         # computed, then cast
+        verdicts = {overflows(bound, dtype) for bound in (data, *bounds)}
+        if dtype in ("bool", NO_ZERO, *COMPLEX) or len(verdicts) > 1:
+            raise Unsettled("a computed number near the limit of a cast, or one that is not cast monotonely")
+        return convert(data, dtype), closeness.between(*(convert(bound, dtype) for bound in bounds)), verdicts.pop()
+    return convert(data, dtype), closeness.converted(data.shape), overflows(data, dtype)
 
 
 def overflows(data, dtype):

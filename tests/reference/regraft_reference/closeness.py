@@ -20,9 +20,19 @@ class Closeness:
     low: torch.Tensor = None
     high: torch.Tensor = None
 
+    def map(self, move):
+        return Closeness(*(None if tensor is None else move(tensor) for tensor in (self.mask, self.low, self.high)))
+
+    def with_bounds(self, data):
+        return self if self.low is not None else Closeness(self.mask, data, data)
+
 
 def between(low, high):
     return Closeness(torch.ones(low.shape, dtype=torch.bool), low, high)
+
+
+def exact(data):
+    return Closeness(torch.zeros(data.shape, dtype=torch.bool))
 
 
 def converted(shape):

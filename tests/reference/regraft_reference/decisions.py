@@ -1,10 +1,10 @@
 """What becomes of a target tensor that a result reaches: shape, then dtype, and the values that are due."""
 from dataclasses import dataclass, field
 
-from . import closeness, grids, windows
+from . import casts, closeness, grids, windows
 from .casts import can_hold, constant, convert, overflows
-from .dtypes import COMPLEX, NO_ZERO, cast_by_default, lossy, name_of
-from .errors import Misfit, Unsettled
+from .dtypes import cast_by_default, lossy, name_of
+from .errors import Misfit, OutOfScope, Unsettled
 
 AS_IT_IS = "as it is"
 
@@ -79,8 +79,12 @@ def adapt(result, case, target, source, final, codes):
     """Puts the values that are due into `result`; gives what of the target's own values is in them, as a tie."""
     if not case:
         same = source.shape == target.shape
-        cast_into(result, source.data if same else source.data.reshape(target.shape), None, final, codes)
+        if source.close and not same:
+            raise OutOfScope("another shape for what was computed")
+        cast_into(result, source.data if same else source.data.reshape(target.shape), source.close, final, codes)
         return None
+    if source.close:
+        raise OutOfScope("another shape for what was computed")
     if case.do == "reshape":
         cast_into(result, windows.reshape(source.data, target.shape), None, final, codes)
         return None
@@ -135,11 +139,4 @@ def cast_into(result, data, close, final, codes):
     if name_of(data.dtype) == final:
         result.data, result.close = data, close
         return
-    result.overflow = overflows(data, final)
-    result.data = convert(data, final)
-    result.close = closeness.converted(data.shape)
-    if close:                                          # interpolated, then cast
-        verdicts = {overflows(bound, final) for bound in (data, close.low, close.high)}
-        if final in ("bool", NO_ZERO, *COMPLEX) or len(verdicts) > 1:
-            raise Unsettled("a computed number near the limit of a cast, or one that is not cast monotonely")
-        result.close = closeness.between(convert(close.low, final), convert(close.high, final))
+    result.data, result.close, result.overflow = casts.cast(data, close, final)

@@ -2,7 +2,12 @@
 
 
 class SpecError(Exception):
-    """A mistake in the spec, or one that its rules meet on this checkpoint: exit 2."""
+    """A mistake in the spec, or one that its rules meet on this checkpoint: exit 2. `code` is that of the diagnostic, where the
+    page names one."""
+
+    def __init__(self, message, code=None):
+        super().__init__(message)
+        self.code = code
 
 
 class Unsettled(Exception):

@@ -33,15 +33,17 @@ class Expression:
         if self.at != len(self.tokens):
             raise SpecError(f"{self.tokens[self.at][1]!r} is not expected in {text!r}")
 
-    def check(self, groups, named, variables):
+    def check(self, groups, named, variables, *others):
+        """`others` are the further things that a name can stand for."""
         for number in self.captures:
             if number > groups:
-                raise SpecError(f"capture \\{number} does not exist")
+                raise SpecError(f"capture \\{number} does not exist", "unknown-name")
         for name in self.names:
-            if name in named and name in variables:
-                raise SpecError(f"{name} is a capture and a var")
-            if name not in named and name not in variables:
-                raise SpecError(f"{name} is neither a capture nor a var")
+            meanings = sum(name in known for known in (named, variables, *others))
+            if meanings > 1:
+                raise SpecError(f"{name} is two of capture, var and what the verb gives", "ambiguous-name")
+            if not meanings:
+                raise SpecError(f"{name} is neither a capture nor a var", "unknown-name")
 
     def value(self, scope):
         return _evaluate(self.tree, scope)
@@ -116,7 +118,9 @@ class Expression:
             return value
         self.at += 1
         if kind == "integer":
-            return ("constant", _checked(int(text)))
+            if int(text) >= 2**63:
+                raise SpecError(f"{text} is beyond int64")
+            return ("constant", int(text))
         if kind == "capture":
             self.captures.add(int(text))
             return ("capture", int(text))
@@ -146,9 +150,16 @@ def _tokens(text):
     return tokens
 
 
+class Fault(SpecError):
+    """An expression that cannot be evaluated for a tensor."""
+
+    def __init__(self, message):
+        super().__init__(message, "evaluation")
+
+
 def _checked(number):
     if not -2**63 <= number < 2**63:
-        raise SpecError("int64 overflow")
+        raise Fault("int64 overflow")
     return number
 
 
@@ -161,7 +172,7 @@ def _number(value):
         return value
     if _is_digits(value):
         return _checked(int(value))
-    raise SpecError(f"{value!r} is not a number")
+    raise Fault(f"{value!r} is not a number")
 
 
 def _truth(value):
@@ -198,9 +209,9 @@ def _index(container, key):
     if isinstance(container, dict):
         text = str(key).encode() if isinstance(key, int) else key
         if not isinstance(text, bytes):
-            raise SpecError("a key must be text")
+            raise Fault("a key must be text")
         return container.get(text)
-    raise SpecError("only lists and maps have an index")
+    raise Fault("only lists and maps have an index")
 
 
 def _evaluate(tree, scope):
@@ -214,12 +225,12 @@ def _evaluate(tree, scope):
     if kind == "index":
         value = _index(_evaluate(tree[1], scope), _evaluate(tree[2], scope))
         if value is None:
-            raise SpecError("an index that is not there")
+            raise Fault("an index that is not there")
         return value
     if kind == "get":
         container, key, default = (_evaluate(part, scope) for part in tree[1:])
         if not isinstance(container, dict):
-            raise SpecError("get needs a map")
+            raise Fault("get needs a map")
         value = _index(container, key)
         return default if value is None else value
     if kind == "or":
@@ -239,7 +250,7 @@ def _evaluate(tree, scope):
     operator = tree[1]
     left, right = _number(_evaluate(tree[2], scope)), _number(_evaluate(tree[3], scope))
     if operator in ("//", "%") and right == 0:
-        raise SpecError("division by zero")
+        raise Fault("division by zero")
     return _checked({"+": lambda: left + right, "-": lambda: left - right, "*": lambda: left * right,
                      "//": lambda: left // right, "%": lambda: left % right}[operator]())
 
@@ -271,6 +282,14 @@ class Template:
                 self.parts.append(one.encode())
                 at += 1
 
+    @property
+    def names(self):
+        return {name for part in self.parts if isinstance(part, Expression) for name in part.names}
+
+    @property
+    def captures(self):
+        return {number for part in self.parts if isinstance(part, Expression) for number in part.captures}
+
     def check(self, *what):
         for part in self.parts:
             if isinstance(part, Expression):
@@ -285,6 +304,6 @@ def _in_name(value):
         return value
     if isinstance(value, int):
         if value < 0:
-            raise SpecError("a negative number in a name")
+            raise Fault("a negative number in a name")
         return str(value).encode()
-    raise SpecError(f"{value!r} cannot stand in a name")
+    raise Fault(f"{value!r} cannot stand in a name")

@@ -7,26 +7,22 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from . import checkpoint as checkpoints
-from .decisions import AS_IT_IS
 from .errors import SpecError, Unsettled
 from .expressions import Scope
+from .matches import Item, Match, rewritten
 from .patterns import any_found
 from .policy import Output, meet_target
 from .spec import compile_spec, holds
-
-
-@dataclass
-class Item:
-    """A name on its way through the rules."""
-    name: bytes
-    source: checkpoints.Tensor
+from .values import Step, Value
 
 
 @dataclass
 class Outcome:
     exits: set = field(default_factory=set)            # empty: success
     plan_exits: set = field(default_factory=set)       # without what only the output's format or the values decide
+    codes: set = field(default_factory=set)            # that are reported, where the page names them
     messages: list = field(default_factory=list)
+    read: dict = field(default_factory=dict)           # the source's tensors, by name
     refused: dict = field(default_factory=dict)        # name -> codes of which at least one is reported
     overflows: set = field(default_factory=set)        # names at which the run stops when it has come to the values
     statuses: dict = field(default_factory=dict)       # name -> acceptable statuses; of targets, or of outputs without a target
@@ -54,6 +50,10 @@ class Outcome:
             self.plan_exits |= set(codes)
         self.messages.append(message)
 
+    def mistake(self, error):
+        self.codes |= {error.code} - {None}
+        self.fail({2}, str(error))
+
     def refuse(self, name, codes):
         self.refused[name] = codes
         self.fail({1}, f"{' or '.join(sorted(codes))}: {name}")
@@ -65,8 +65,9 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
         spec = compile_spec(text, settings, folder)
         tensors, extras = source.open(spec.root)
     except SpecError as error:
-        outcome.fail({2}, str(error))
+        outcome.mistake(error)
         return outcome
+    outcome.read = {tensor.name: tensor for tensor in tensors}
     for pattern in spec.require:
         if not any(pattern.find(tensor.name) for tensor in tensors):
             outcome.fail({1}, "source.require")
@@ -76,12 +77,12 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
         if extras:
             outcome.fail({1}, "policy.extras")
 
-    items, dropped, unused = [Item(tensor.name, tensor) for tensor in tensors], [], False
-    for rule in spec.rules:
+    items, dropped, unused = [Item(tensor.name, Value.of(tensor)) for tensor in tensors], [], False
+    for number, rule in enumerate(spec.rules):
         try:
-            items, matches, idle = apply_rule(rule, spec, items, dropped, outcome)
+            items, matches, idle = apply_rule(rule, number, spec, items, dropped, outcome)
         except SpecError as error:
-            outcome.fail({2}, str(error))
+            outcome.mistake(error)
             return outcome
         outcome.matches.append(matches)
         unused = unused or idle
@@ -91,16 +92,17 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
 
     fates = defaultdict(set)                           # of source tensors, by name
     for item in dropped:
-        fates[item.source.name].add("dropped")
+        item.value.settle(fates, "dropped")
     names = defaultdict(list)                          # by outcome, for `expect`
     outcome.reached_policy = True
     if target is None:
         for item in items:
-            outcome.statuses[item.name] = {"loaded"}
-            outcome.sources[item.name] = [item.source.name]
-            tie = (item.source.tie, (AS_IT_IS, tuple(item.source.shape)))
-            outcome.outputs[item.name] = Output(item.source.data, item.source.storage, tie, tie)
-            fates[item.source.name].add("used")
+            outcome.statuses[item.name] = item.value.statuses(outcome.read)
+            outcome.sources[item.name] = item.value.sources
+            outcome.outputs[item.name] = Output.of(item.value)
+            if item.value.overflow:
+                outcome.overflows.add(item.name)
+            item.value.settle(fates, "used")
         if spec.loaded:
             raise Unsettled("expect.loaded without a target")
     else:
@@ -120,37 +122,40 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
 
 # Rules
 
-def apply_rule(rule, spec, items, dropped, outcome):
+def apply_rule(rule, number, spec, items, dropped, outcome):
     """The items after the rule, how many names it matched, and whether it counts as unused."""
-    results, matches, by_entry = [], 0, Counter()
-    for item in items:
-        match = matching(rule, spec, item)
-        if match:
-            matches += 1
-            by_entry[match[0]] += 1
-        if not match:
-            if rule.verb == "keep":
+    matches, by_entry = {}, Counter()
+    for place, item in enumerate(items):
+        if found := matching(rule, spec, item):
+            matches[place] = Match(item, place, *found, rule.entries[found[0]].pattern)
+            by_entry[found[0]] += 1
+    results = []
+    if rule.effect:
+        effect = rule.effect(Step(number), list(matches.values()), spec.variables)
+        for place, item in enumerate(items):
+            results += effect.results.get(place, [] if place in effect.consumed else [item])
+            if place in effect.lost:
                 dropped.append(item)
-            else:
+    else:
+        for place, item in enumerate(items):
+            match = matches.get(place)
+            if rule.verb in ("keep", "drop"):
+                (results if bool(match) == (rule.verb == "keep") else dropped).append(item)
+            elif not match:
                 results.append(item)
-        elif rule.verb == "keep":
-            results.append(item)
-        elif rule.verb == "drop":
-            dropped.append(item)
-        elif rule.verb == "copy":
-            results += [item, Item(rewritten(rule, spec, item, *match), item.source)]
-        else:
-            results.append(Item(rewritten(rule, spec, item, *match), item.source))
+            else:
+                name = rewritten(match, rule.entries[match.entry].to, spec.variables, rule.all)
+                results += [item] * (rule.verb == "copy") + [Item(name, item.value)]
     twice = [name for name, count in Counter(item.name for item in results).items() if count > 1]
     if twice:
-        raise SpecError(f"two tensors under one name: {twice}")
-    if rule.count and not holds(rule.count, matches):
-        outcome.fail({1}, f"count: {matches}")
+        raise SpecError(f"two tensors under one name: {twice}", "collision")
+    if rule.count and not holds(rule.count, len(matches)):
+        outcome.fail({1}, f"count: {len(matches)}")
     if rule.verb == "keep" and not matches:
         outcome.fail({1}, "keep matches nothing")
     may_be_idle = rule.count is not None and holds(rule.count, 0)
     idle = any(not by_entry[at] for at in range(len(rule.entries))) if rule.table else not matches
-    return results, matches, idle and not may_be_idle
+    return results, len(matches), idle and not may_be_idle
 
 
 def matching(rule, spec, item):
@@ -161,7 +166,7 @@ def matching(rule, spec, item):
             break
     else:
         return None
-    if any_found(rule.unless, item.name) or not where_holds(rule.where, item.source):
+    if any_found(rule.unless, item.name) or not where_holds(rule.where, item.value):
         return None
     if rule.when is not None:
         value = rule.when.value(Scope(spec.variables, found.captures, found.named))
@@ -187,35 +192,11 @@ def where_holds(where, tensor):
     return True
 
 
-def rewritten(rule, spec, item, at, found):
-    name, entry = item.name, rule.entries[at]
-
-    def replacement(place):
-        if isinstance(entry.to, bytes):                # a literal table
-            return entry.to
-        return entry.to.expand(Scope(spec.variables, place.captures, place.named))
-
-    if not rule.all:
-        return name[:found.start] + replacement(found) + name[found.end:]
-    # RE2::GlobalReplace: an empty match right after the match before it is stepped over.
-    result, at, last_end = b"", 0, None
-    while at <= len(name):
-        found = entry.pattern.find(name, at)
-        if not found:
-            break
-        result += name[at:found.start]
-        if found.start == found.end == last_end:
-            result += name[found.start:found.start + 1]
-            at = found.start + 1
-            continue
-        result += replacement(found)
-        at = last_end = found.end
-    return result + name[at:]
-
-
 # Expect and output
 
 def disposition(fates):
+    if "perhaps used" in fates:
+        return {"used", *(disposition(fates - {"perhaps used"}) or {"dropped"})}
     if len(fates) <= 1 or "error" in fates:
         return set(fates)
     # Several results of one source tensor: the one that gets furthest decides, as "used" is "an element reaches the output".
@@ -229,10 +210,10 @@ def disposition(fates):
 def check_expect(spec, names, dropped, outcome):
     for key, allowed in spec.expect.items():
         if key == "dropped":
-            gone = [item for item in dropped if outcome.dispositions[item.source.name] == {"dropped"}]
+            gone = [item for item in dropped if all(outcome.dispositions[name] == {"dropped"} for name in item.value.origins)]
             readings = {all(any_found(allowed, item.name) for item in dropped),
                         all(any_found(allowed, item.name) for item in gone),
-                        all(any_found(allowed, item.source.name) for item in gone)}
+                        all(any_found(allowed, name) for item in gone for name in item.value.origins)}
             if len(readings) > 1:
                 raise Unsettled("a dropped tensor's name: in the source, or where it was dropped")
             kept_promise = readings.pop()
@@ -278,5 +259,5 @@ def check_output(spec, form, outcome):
             # The name is left out; the page has no status for that, and its source's elements do reach the output.
             del outcome.outputs[name]
             outcome.statuses[name] = outcome.statuses[name] | {"omitted"}
-            for source in outcome.sources.get(name, []):
+            for source in outcome.sources.get(name) or []:
                 outcome.dispositions[source] = outcome.dispositions[source] | {"dropped"}

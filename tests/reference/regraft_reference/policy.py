@@ -21,12 +21,23 @@ class Output:
     be met.
     """
     data: torch.Tensor
-    storage: object
+    storages: frozenset        # what of it is shared stays within outputs that have one of these too
     tie: tuple
     alike: tuple
     changed: bool = False
     close: object = None
     made_of: object = None
+
+    @classmethod
+    def of(cls, value):
+        """A result that arrives as it is."""
+        treatment = AS_IT_IS, tuple(value.shape)
+        return cls(value.data, value.storages, (value.tie, treatment), (value.alike, treatment), value.made, value.close)
+
+    @classmethod
+    def own(cls, tensor):
+        """The target's own values."""
+        return cls(tensor.data, frozenset([tensor.storage]), tensor.tie, tensor.tie)
 
     @property
     def shape(self):
@@ -47,7 +58,7 @@ def meet_target(spec, items, targets, fates, names, outcome):
         leaders = [tensor for tensor in group if tensor.name in results]
         for tensor in leaders:
             reached[tensor.name] = results[tensor.name]
-            decisions[tensor.name] = decide(spec, tensor, results[tensor.name].source)
+            decisions[tensor.name] = decide(spec, tensor, results[tensor.name].value)
         if leaders and len(group) > 1:
             follow(spec, group, leaders, reached, decisions, followers, conflicts)
     firsts = first_missing(spec, groups, reached)
@@ -58,7 +69,7 @@ def meet_target(spec, items, targets, fates, names, outcome):
         if name not in reached:
             status = meet_missing(spec, tensor, firsts[name], names, outcome)
         else:
-            source = reached[name].source
+            source = reached[name].value
             decision = decisions[name]
             status = decision.status
             outcome.expected[name] |= {"source_shape": source.shape, "source_dtype": source.dtype}
@@ -68,17 +79,17 @@ def meet_target(spec, items, targets, fates, names, outcome):
             elif status in ("loaded", "adapted"):
                 load(name, source, decision, outcome)
             elif status == "skipped":
-                outcome.outputs[name] = Output(tensor.data, tensor.storage, tensor.tie, tensor.tie)
+                outcome.outputs[name] = Output.own(tensor)
                 outcome.words[name] = decision.words
             elif status == "omitted":
                 outcome.words[name] = decision.words
                 names["perhaps skipped"].append(name)
             else:
                 outcome.refuse(name, decision.codes)
-            fates[source.name].add({"loaded": "used", "adapted": "used", "omitted": "skipped"}.get(status, status))
+            source.settle(fates, {"loaded": "used", "adapted": "used", "omitted": "skipped"}.get(status, status))
             if name not in conflicts and len(followers.get(name, [name])) == 1:
-                outcome.sources[name] = [source.name]
-        outcome.statuses[name] = {status}
+                outcome.sources[name] = source.sources
+        outcome.statuses[name] = {status} if status != "loaded" else reached[name].value.statuses(outcome.read)
         names[status].append(name)
         if name in followers:
             names["followers"].append(name)
@@ -95,7 +106,7 @@ def meet_target(spec, items, targets, fates, names, outcome):
 
 def follow(spec, group, leaders, reached, decisions, followers, conflicts):
     """Names that nothing reaches and that are tied to one that is reached; and ties that two tensors reach."""
-    if len({reached[tensor.name].source.tie for tensor in leaders}) > 1:
+    if len({reached[tensor.name].value.tie for tensor in leaders}) > 1:
         if {"skipped", "omitted"} & {decisions[tensor.name].status for tensor in leaders}:
             raise Unsettled("a skipped and a loaded tensor for one tie")
         conflicts |= {tensor.name for tensor in group}
@@ -103,7 +114,7 @@ def follow(spec, group, leaders, reached, decisions, followers, conflicts):
     for tensor in group:
         if tensor.name in reached:
             continue
-        own = decide(spec, tensor, reached[first].source)
+        own = decide(spec, tensor, reached[first].value)
         # By the policies of its own name it could fare otherwise than the one it is tied to.
         treatments = {own.treatment, *(decisions[one.name].treatment for one in leaders)}
         loaded = {own.status, decisions[first].status} in ({"loaded"}, {"adapted"})
@@ -114,18 +125,18 @@ def follow(spec, group, leaders, reached, decisions, followers, conflicts):
 
 
 def load(name, source, decision, outcome):
-    tie, alike = (source.tie, decision.treatment), (source.tie, decision.alike)
+    tie, alike = (source.tie, decision.treatment), (source.alike, decision.alike)
     if decision.treatment[0] == AS_IT_IS:
-        changed = decision.data.dim() != source.data.dim()
-        outcome.outputs[name] = Output(decision.data, source.storage, tie, alike, changed, decision.close)
+        changed = source.made or decision.data.dim() != source.data.dim()
+        outcome.outputs[name] = Output(decision.data, source.storages, tie, alike, changed, decision.close)
     else:
-        storage = source.storage if decision.moved else alike
-        outcome.outputs[name] = Output(decision.data, storage, tie, alike, True, decision.close, source.tie)
+        storages = source.storages if decision.moved or source.made else frozenset([alike])
+        outcome.outputs[name] = Output(decision.data, storages, tie, alike, True, decision.close, source.tie)
     outcome.words[name] = decision.words
     outcome.lossy[name] = decision.lossy
     outcome.covered[name] = decision.covered
     outcome.copied[name] = decision.copied
-    if decision.overflow:
+    if decision.overflow or source.overflow:
         outcome.overflows.add(name)
 
 
@@ -150,7 +161,7 @@ def meet_missing(spec, tensor, first, names, outcome):
     names["missing"].append(name)
     outcome.words[name] = {case.do}
     if case.do == "keep" and tensor.has_values:
-        outcome.outputs[name] = Output(tensor.data, tensor.storage, tensor.tie, tensor.tie)
+        outcome.outputs[name] = Output.own(tensor)
         return "kept"
     if case.do in ("keep", "omit"):
         return "omitted"
@@ -164,48 +175,49 @@ def meet_missing(spec, tensor, first, names, outcome):
         return "error"
     tie = ("initial", tensor.tie, case.place)
     alike = ("initial", tensor.tie, case.do, repr(case.parameters))
-    outcome.outputs[name] = Output(data, alike, tie, alike, True, close)
+    outcome.outputs[name] = Output(data, frozenset([alike]), tie, alike, True, close)
     return "initialised"
 
 
 def meet_unexpected(spec, item, fates, names, outcome):
     names["unexpected"].append(item.name)
-    source = item.source
+    source = item.value
     do = spec.decide("unexpected", item.name).do
     if do == "keep":
-        tie = (source.tie, (AS_IT_IS, tuple(source.shape)))
-        outcome.outputs[item.name] = Output(source.data, source.storage, tie, tie)
+        outcome.outputs[item.name] = Output.of(source)
+        if source.overflow:
+            outcome.overflows.add(item.name)
         outcome.statuses[item.name] = {"unexpected"}
-        outcome.sources[item.name] = [source.name]
+        outcome.sources[item.name] = source.sources
         outcome.expected[item.name] = {"target_shape": None, "target_dtype": None, "source_shape": source.shape,
                                        "source_dtype": source.dtype}
         outcome.words[item.name] = {do}
-        fates[source.name].add("unexpected-kept")
+        source.settle(fates, "unexpected-kept")
     elif do == "drop":
-        fates[source.name].add("unexpected-dropped")
+        source.settle(fates, "unexpected-dropped")
     else:
         outcome.refuse(item.name, {"unexpected"})
-        fates[source.name].add("error")
+        source.settle(fates, "error")
 
 
 # The report
 
 def mark_untied(items, groups, reached, outcome):
     """Names of which it is plain that they were tied and stand alone now, or that they were not tied or still are."""
-    tied = Counter(item.source.tie for item in items)
+    tied = Counter(item.value.tie for item in items)
     by_source = defaultdict(list)
     for name, item in reached.items():
         if name in outcome.outputs:
-            by_source[item.source.tie].append(outcome.outputs[name])
+            by_source[item.value.tie].append(outcome.outputs[name])
     for group in groups.values():
         for name in (tensor.name for tensor in group):
             output, item = outcome.outputs.get(name), reached.get(name)
-            if item and not item.source.data.numel():
+            if item and not item.value.data.numel():
                 continue                               # torch.load does not say whether two storages without bytes were one
-            if len(group) < 2 and (not item or tied[item.source.tie] < 2):
+            if len(group) < 2 and (not item or tied[item.value.tie] < 2):
                 outcome.untied[name] = False
             elif output and item:
-                others = [other for other in by_source[item.source.tie] if other is not output]
+                others = [other for other in by_source[item.value.tie] if other is not output]
                 alone = all(other.alike != output.alike for other in others)
                 if output.changed and alone and not all(other.changed for other in others):
                     outcome.untied[name] = True

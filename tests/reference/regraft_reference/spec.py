@@ -4,24 +4,16 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import dtypes, policies, strict_yaml
+from . import dtypes, policies, registry, strict_yaml
 from .checks import fields, typed
 from .errors import OutOfScope, SpecError
 from .expressions import Expression, Template
 from .patterns import Exact, any_found, patterns
+from .verbs import Entry
 
-OTHER_VERBS = {"cat", "stack", "combine", "split", "unbind", "transpose", "permute", "reshape", "rearrange", "slice",
-               "index_select", "pad", "interpolate", "cast", "use"}
 VERBS = {"keep": set(), "drop": set(), "rename": {"to", "all"}, "copy": {"to"}}
 ANY_RULE = {"unless", "where", "when", "count", "id", "note"}
 OUTCOMES = {"missing", "skipped", "unexpected", "dropped", "adapted", "kept", "initialised"}
-
-
-@dataclass
-class Entry:
-    """A pattern of a rule with what its find is rewritten to (nothing, for `keep` and `drop`)."""
-    pattern: object
-    to: object = None
 
 
 @dataclass
@@ -34,6 +26,7 @@ class Rule:
     where: dict = field(default_factory=dict)
     when: object = None
     count: object = None       # (operator, number)
+    effect: object = None      # of the verbs that change tensors, registry.py
 
 
 @dataclass
@@ -146,17 +139,20 @@ def _bound(value):
 # Rules
 
 def _rule(rule, variables):
-    verbs = [key for key in typed(rule, dict) if key in VERBS or key in OTHER_VERBS]
-    if len(verbs) == 1 and verbs[0] in OTHER_VERBS:
-        raise OutOfScope(verbs[0])
+    verbs = [key for key in typed(rule, dict) if key in VERBS or key in registry.VERBS or key == "use"]
     if len(verbs) != 1:
         raise SpecError("a rule has exactly one verb")
     verb = verbs[0]
-    fields(rule, {verb} | VERBS[verb] | ANY_RULE)
+    if verb == "use":
+        raise OutOfScope(verb)
     for key in ("id", "note"):
         if key in rule:
             typed(rule[key], str)
-    entries, table = _entries(verb, rule)
+    if verb in registry.VERBS:
+        (entries, effect), table = registry.read(verb, rule, ANY_RULE, variables), False
+    else:
+        fields(rule, {verb} | VERBS[verb] | ANY_RULE)
+        (entries, table), effect = _entries(verb, rule), None
     when = None
     if "when" in rule:
         # An integer is an expression too, only YAML has read it already.
@@ -167,7 +163,7 @@ def _rule(rule, variables):
                 part.check(entry.pattern.groups, entry.pattern.named, variables)
     return Rule(verb, entries, table, typed(rule.get("all", False), bool),
                 patterns(rule["unless"]) if "unless" in rule else [], _where(rule.get("where", {})), when,
-                _count(rule["count"]) if "count" in rule else None)
+                _count(rule["count"]) if "count" in rule else None, effect)
 
 
 def _entries(verb, rule):
