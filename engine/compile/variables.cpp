@@ -36,7 +36,7 @@ std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
   return Value{node.text};
 }
 
-// Null and booleans have no place in expressions: empty.
+// Null has no place in expressions: empty. A boolean is what a comparison gives.
 std::optional<Value> from_json(const json::Value& value) {
   using Kind = json::Value::Kind;
   switch (value.kind) {
@@ -67,8 +67,9 @@ std::optional<Value> from_json(const json::Value& value) {
       }
       return Value{std::move(map)};
     }
-    case Kind::null:
     case Kind::boolean:
+      return Value{std::int64_t{value.boolean}};
+    case Kind::null:
       break;
   }
   return std::nullopt;
@@ -135,7 +136,7 @@ class FromFile {
     auto result = from_json(*value);
     if (!result)
       return fail(*key, quoted(key->text) + " in " + quoted(path) +
-                            " is or holds null, a boolean or a number beyond 64 bits");
+                            " is or holds null or a number beyond 64 bits");
     return result;
   }
 

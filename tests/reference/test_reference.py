@@ -210,6 +210,9 @@ def test_vars_from_json_and_from_the_command_line(tmp_path):
     assert after(rule, "a", head=head, folder=tmp_path, settings=["dim=7", "other=x"]) == ["7.x.a"]
     assert exits(rule, "a", head=head, folder=tmp_path, settings=["no=7"]) == {2}
     assert exits("", "a", head="vars: {x: {from: config.json, key: none}}", folder=tmp_path) == {2}
+    (tmp_path / "config.json").write_text('{"tied": true, "flags": [false, true]}')
+    head = "vars: {tied: {from: config.json, key: tied}, flags: {from: config.json, key: flags}}"
+    assert after("  - {rename: '^', to: '{tied}{flags[0]}'}", "a", head=head, folder=tmp_path) == ["10a"]
 
 
 # Sources

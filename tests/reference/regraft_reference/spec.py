@@ -120,7 +120,16 @@ def _from_json(declaration, folder):
                 raise SpecError(f"no {declaration['key']} in {declaration['from']}")
             return declaration["default"]
         value = value[part]
-    return value
+    return _with_numbers(value)
+
+
+def _with_numbers(value):
+    """JSON's true and false are 1 and 0."""
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_numbers(item) for key, item in value.items()}
+    return int(value) if isinstance(value, bool) else value
 
 
 def _bound(value):
