@@ -50,10 +50,7 @@ std::int64_t at(const Shape& shape, std::int64_t dim) {
 // The fields of two nodes of one kind; tags without fields are equal.
 bool same(const Op& a, const Op& b) {
   if (a.index() != b.index()) return false;
-  if (const auto* x = std::get_if<Load>(&a)) {
-    const auto& y = std::get<Load>(b);
-    return x->input == y.input && x->tensor == y.tensor;
-  }
+  if (const auto* x = std::get_if<Load>(&a)) return *x == std::get<Load>(b);
   if (const auto* x = std::get_if<Fill>(&a)) {
     const auto& y = std::get<Fill>(b);
     return to_string(x->value) == to_string(y.value) && x->step == y.step;  // .nan equals .nan
@@ -149,6 +146,17 @@ ExprPtr reshape(ExprPtr arg, Shape shape) {
   assert(arg && numel(arg->shape) && numel(arg->shape) == numel(shape));
   if (arg->shape == shape) return arg;
   return make(Reshape{}, std::move(arg), std::move(shape));
+}
+
+std::optional<Shape> reshaped(Shape asked, std::int64_t elements) {
+  const auto open = std::find(asked.begin(), asked.end(), -1);
+  if (open != asked.end()) {
+    *open = 1;
+    const auto rest = numel(asked);  // empty when another one is negative
+    if (!rest || *rest == 0 || elements % *rest != 0) return std::nullopt;
+    *open = elements / *rest;
+  }
+  return numel(asked) == elements ? std::optional(std::move(asked)) : std::nullopt;
 }
 
 ExprPtr expand(ExprPtr arg, Shape shape) {
@@ -265,6 +273,22 @@ bool moves_only(const Expr& expr) {
   const Expr* node = &expr;
   while (std::holds_alternative<Reshape>(node->op)) node = node->args[0].get();
   return std::holds_alternative<Load>(node->op);
+}
+
+bool has_lossy_cast(const Expr& expr) {
+  bool lossy = false;
+  std::unordered_set<const Expr*> seen, computed;
+  for_each_node(expr, seen, [&](const Expr& node) {
+    bool is_computed =
+        std::holds_alternative<Unary>(node.op) || std::holds_alternative<Binary>(node.op) ||
+        std::holds_alternative<MatMul>(node.op) || std::holds_alternative<Reduce>(node.op) ||
+        std::holds_alternative<Interpolate>(node.op);
+    for (const ExprPtr& arg : node.args) is_computed = is_computed || computed.contains(arg.get());
+    if (is_computed) computed.insert(&node);
+    if (std::holds_alternative<Cast>(node.op) && !is_computed)
+      lossy = lossy || !widens(node.args.front()->dtype, node.dtype);
+  });
+  return lossy;
 }
 
 bool equal(const Expr& a, const Expr& b) {

@@ -25,6 +25,7 @@ using ExprPtr = std::shared_ptr<const Expr>;
 struct Load {            // a tensor as it stands in an input
   std::uint32_t input;   // index into the inputs of the run: sources in order, then the target
   std::uint32_t tensor;  // index into that input's catalog
+  bool operator==(const Load&) const = default;
 };
 struct Fill {  // element i of the last dimension is value + i * step
   Scalar value;
@@ -107,6 +108,8 @@ ExprPtr narrow(ExprPtr arg, std::int64_t dim, std::int64_t start, std::int64_t l
 ExprPtr index_select(ExprPtr arg, std::int64_t dim, std::vector<std::int64_t> index);
 ExprPtr permute(ExprPtr arg, std::vector<std::int64_t> dims);
 ExprPtr reshape(ExprPtr arg, Shape shape);  // equal numel
+// The shape of `elements` that torch.reshape understands by `asked`, in which one size may be -1.
+std::optional<Shape> reshaped(Shape asked, std::int64_t elements);
 ExprPtr expand(ExprPtr arg, Shape shape);
 ExprPtr cat(std::vector<ExprPtr> args, std::int64_t dim);  // one dtype
 ExprPtr pad(ExprPtr arg, std::vector<std::int64_t> before, Shape shape, Scalar value);
@@ -126,6 +129,8 @@ std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 std::vector<Load> loads_of(const Expr& expr);
 // Load of one tensor and nothing else, reshapes to equal numel aside.
 bool moves_only(const Expr& expr);
+// Values that were loaded, and not computed, are cast to a dtype that cannot hold all of theirs.
+bool has_lossy_cast(const Expr& expr);
 bool equal(const Expr& a, const Expr& b);
 std::string to_string(const Expr& expr);  // "reshape(load(0, 12), [4])": tensors by index
 // The same with tensors by name, "load(0, 'a.weight')", for --print. `catalogs` by input index.

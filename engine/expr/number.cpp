@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <optional>
+#include <utility>
 
 namespace regraft {
 namespace {
@@ -75,7 +75,67 @@ bool rounds_to_finite(const Float& one, double value) {
   return std::abs(value) < tie || (one.dtype == DType::float8_e4m3fn && std::abs(value) == tie);
 }
 
+DType component(DType dtype) {
+  switch (dtype) {
+    case DType::complex128:
+      return DType::float64;
+    case DType::complex64:
+      return DType::float32;
+    case DType::complex32:
+      return DType::float16;
+    default:
+      return dtype;
+  }
+}
+
+DType complex_of(DType component) {
+  if (component == DType::float64) return DType::complex128;
+  return component == DType::float16 ? DType::complex32 : DType::complex64;
+}
+
+// torch has no promotion among integers for these.
+bool is_wide_unsigned(DType dtype) {
+  return dtype == DType::uint16 || dtype == DType::uint32 || dtype == DType::uint64;
+}
+
+std::optional<DType> promote_integers(DType a, DType b) {
+  if (is_wide_unsigned(a) || is_wide_unsigned(b)) return std::nullopt;
+  if (a == DType::boolean) return b;
+  if (b == DType::boolean) return a;
+  const DType larger = itemsize(a) >= itemsize(b) ? a : b;
+  const DType smaller = larger == a ? b : a;
+  if (larger == DType::uint8 || smaller == DType::uint8)
+    return itemsize(larger) == 1 ? DType::int16 : larger;
+  return larger;
+}
+
 }  // namespace
+
+bool is_common_float(DType dtype) {
+  return dtype == DType::float64 || dtype == DType::float32 || dtype == DType::float16 ||
+         dtype == DType::bfloat16;
+}
+
+std::optional<DType> promote(DType a, DType b) {
+  if (a == b) return a;
+  const auto takes_part = [](DType dtype) {
+    return kind(dtype) != Kind::bits && (kind(dtype) != Kind::floating || is_common_float(dtype));
+  };
+  if (!takes_part(a) || !takes_part(b)) return std::nullopt;
+  const auto is_whole = [](DType dtype) {
+    return kind(dtype) == Kind::integer || kind(dtype) == Kind::boolean;
+  };
+  if (is_whole(a) && is_whole(b)) return promote_integers(a, b);
+  if (is_whole(a)) std::swap(a, b);
+  if (kind(a) != Kind::complex && kind(b) == Kind::complex) std::swap(a, b);
+  if (is_whole(b)) {
+    if (kind(a) == Kind::complex && is_wide_unsigned(b)) return std::nullopt;
+    return a;
+  }
+  if (kind(a) == Kind::complex) return complex_of(*promote(component(a), component(b)));
+  if (itemsize(a) == itemsize(b)) return DType::float32;  // float16 and bfloat16
+  return itemsize(a) > itemsize(b) ? a : b;
+}
 
 std::string to_string(const Scalar& number) {
   if (const auto* integer = std::get_if<std::int64_t>(&number)) return std::to_string(*integer);

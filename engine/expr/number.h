@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -21,5 +22,10 @@ double largest(DType dtype);
 bool holds(DType dtype, const Scalar& number);
 // Every value of `from` is a value of `to`: nothing is lost by the cast. NaN payloads do not count.
 bool widens(DType from, DType to);
+// torch.promote_types; empty where torch has none (float8, and uint16 to uint64 with integers), and
+// where its answer is an accident (float4 with those).
+std::optional<DType> promote(DType a, DType b);
+// float64, float32, float16, bfloat16: one is as good as another, but for digits and range.
+bool is_common_float(DType dtype);
 
 }  // namespace regraft

@@ -24,12 +24,6 @@ Settled fail(const Situation& situation) {
                 "`dtype: source` keeps the source's dtype");
 }
 
-// The floats that models are trained in: one is as good as another, but for digits and range.
-bool is_common_float(DType dtype) {
-  return dtype == DType::float64 || dtype == DType::float32 || dtype == DType::float16 ||
-         dtype == DType::bfloat16;
-}
-
 bool is_whole(DType dtype) { return kind(dtype) == Kind::integer || kind(dtype) == Kind::boolean; }
 
 // Casts that nobody has to ask for.
