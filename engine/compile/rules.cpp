@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "compile/program.h"
 #include "compile/rule_keys.h"
+#include "verbs/parameters.h"
 
 namespace regraft {
 namespace {
@@ -182,23 +183,10 @@ class RuleCompiler {
       if (entry.key.text == "ndim")
         where.ndim = number(entry.value, "`ndim`");
       else if (entry.key.text == "dtype")
-        where.dtype = dtype(entry.value);
+        where.dtype = read_dtype(entry.value, "dtype", diagnostics_);
       else
         where.shape = shape(entry.value);
     }
-  }
-
-  std::optional<DType> dtype(const yaml::Node& node) {
-    const auto value = node.is_scalar() ? dtype_by_name(node.text) : std::nullopt;
-    if (!value) {
-      std::vector<std::string_view> names;
-      for (const DTypeInfo& known : all_dtypes()) names.push_back(known.name);
-      const std::string near = node.is_scalar() ? nearest(node.text, names) : "";
-      fail(Code::wrong_type, node.where,
-           "`dtype` is torch's name of one, not " + yaml::describe(node),
-           near.empty() ? "for instance float32 or bfloat16" : "did you mean `" + near + "`?");
-    }
-    return value;
   }
 
   std::optional<std::vector<std::optional<std::int64_t>>> shape(const yaml::Node& node) {

@@ -206,10 +206,7 @@ class Flow {
 
   void apply(std::uint32_t rule, Effect effect, const std::vector<std::uint32_t>& matched,
              const std::vector<Match>& matches) {
-    for (Diagnostic& problem : effect.errors) {
-      if (!problem.where.known()) problem.where = program_.rules[rule].where;
-      fail(std::move(problem));
-    }
+    report(rule, std::move(effect.errors));
     // All names that go, go before any result is put: swaps work.
     std::vector<bool> consumed(matched.size(), false), put_again(matched.size(), false);
     for (const std::uint32_t i : effect.consumed) {
@@ -217,6 +214,11 @@ class Flow {
       by_name_.erase(items_[matched[i]].name);
     }
     std::vector<std::uint32_t> behind = matched;  // where the next result of a match is put
+    struct Parts {
+      std::uint32_t of = 0, put = 0;
+    };
+    std::vector<Parts> parts(matched.size());  // what becomes of each match
+    for (const Put& put : effect.puts) ++parts[put.from.front()].of;
     std::vector<std::uint32_t> fresh;
     bool renumber = false;
     for (Put& put : effect.puts) {
@@ -225,7 +227,8 @@ class Flow {
                 static_cast<std::uint32_t>(matches[anchor].entry),
                 items_[matched[anchor]].name,
                 put.name,
-                {}};
+                {},
+                parts[anchor].of > 1 ? parts[anchor].put++ : kNone};
       for (const std::uint32_t i : put.from) {
         put_again[i] = true;
         if (items_[matched[i]].step != kNone) step.parents.push_back(items_[matched[i]].step);
@@ -258,6 +261,32 @@ class Flow {
     enter(rule, fresh);
     for (std::size_t i = 0; i < matched.size(); ++i)
       if (!consumed[i]) wait(matched[i], rule + 1);
+  }
+
+  // A mistake in a rule is one for every tensor that it meets: the first few tell it.
+  void report(std::uint32_t rule, std::vector<Diagnostic> problems) {
+    constexpr std::size_t kMostTold = 5;
+    struct Told {
+      Code code;
+      std::string hint;
+      std::size_t count;
+    };
+    std::vector<Told> told;
+    for (Diagnostic& problem : problems) {
+      const auto same = std::find_if(told.begin(), told.end(), [&](const Told& one) {
+        return one.code == problem.code && one.hint == problem.hint;
+      });
+      if (same == told.end())
+        told.push_back({problem.code, problem.hint, 1});
+      else if (++same->count > kMostTold)
+        continue;
+      if (!problem.where.known()) problem.where = program_.rules[rule].where;
+      fail(std::move(problem));
+    }
+    for (const Told& one : told)
+      if (one.count > kMostTold)
+        fail(error(one.code, program_.rules[rule].where,
+                   "the same for " + std::to_string(one.count - kMostTold) + " more"));
   }
 
   void enter(std::uint32_t rule, const std::vector<std::uint32_t>& fresh) {

@@ -22,6 +22,7 @@ struct Step {
   std::uint32_t entry;  // of that rule
   std::string from, to;
   std::vector<std::uint32_t> parents;  // earlier steps; empty: `from` is a source's name
+  std::uint32_t part = kNone;          // which one of several that became of `from`
 };
 
 struct PlannedTensor {

@@ -34,6 +34,7 @@ std::string sources(const PlannedTensor& planned, const Inputs& inputs) {
 std::string print(const Plan& plan, const Program& program, const Inputs& inputs) {
   std::string out = std::string("plan ") + (plan.complete ? "" : "(incomplete) ") +
                     (plan.has_target ? "into a target" : "without a target") + "\n";
+  const std::vector<const Catalog*> all = inputs.all();
   for (const PlannedTensor& planned : plan.tensors) {
     out += std::string(name(planned.decision)) + " " + printable(planned.name);
     if (planned.expr)
@@ -48,6 +49,8 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
              to_string(planned.copied->from) + " to " + to_string(planned.copied->to);
     if (!planned.detail.empty()) out += ": " + planned.detail;
     out += "\n";
+    if (planned.expr && planned.decision == Decision::transformed)
+      out += "  = " + to_string(*planned.expr, all) + "\n";
   }
   for (const UnexpectedResult& result : plan.unexpected)
     out += "unexpected " + printable(result.name) + at(result.policy, result.policy_word) + "\n";

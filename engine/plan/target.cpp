@@ -108,7 +108,9 @@ class Matcher {
   // A result that fits: loaded, or transformed when a rule changed more than its name.
   void finish(PlannedTensor& planned, const ExprPtr& result, const ExprPtr& expr) {
     if (!can_carry(planned, *expr)) return;
-    planned.decision = moves_only(*result) ? Decision::loaded : Decision::transformed;
+    planned.decision =
+        std::holds_alternative<Load>(result->op) ? Decision::loaded : Decision::transformed;
+    planned.lossy = planned.lossy || has_lossy_cast(*result);
     planned.expr = expr;
   }
 

@@ -47,6 +47,14 @@ class Ties {
       if (!shared) return;
       key += identity(*load(one.input, one.tensor, tensor), all_);
     }
+    // Parts of one tensor are other values each, and tied to nothing but the same part of a tied
+    // one.
+    for (std::uint32_t step = planned.step; step != kNone;) {
+      const Step& taken = plan_.steps[step];
+      if (taken.part != kNone)
+        key += "; part " + std::to_string(taken.part) + " by " + std::to_string(taken.rule);
+      step = taken.parents.empty() ? kNone : taken.parents.front();
+    }
     if (shared) groups_[key].push_back(&planned);
   }
 

@@ -142,6 +142,35 @@ Json param_schema(const Param& param, const std::string& description) {
       }
       case ParamType::axes:
         return matching("^[ ().0-9A-Z_a-z]*$");
+      case ParamType::text:
+        return refer("text");
+      case ParamType::dtype:
+        return refer("dtype");
+      case ParamType::scalar:
+        return type("number");
+      case ParamType::integer:
+        return refer("integer");
+      case ParamType::integers:
+        return {{"anyOf", Json::array({array_of(refer("integer")), type("string")})}};
+      case ParamType::named_integers:
+        return {{"type", "object"},
+                {"propertyNames", {{"pattern", "^[A-Za-z_][A-Za-z0-9_]*$"}}},
+                {"additionalProperties", refer("integer")}};
+      case ParamType::templates: {
+        Json texts = array_of({{"anyOf", Json::array({refer("text"), type("null")})}});
+        texts["minItems"] = 1;
+        return texts;
+      }
+      case ParamType::operands: {
+        Json operands = mapping_to(refer("patterns"));
+        operands["minProperties"] = 1;
+        return operands;
+      }
+      case ParamType::template_or_formulas: {
+        Json formulas = mapping_to(refer("text"));
+        formulas["minProperties"] = 1;
+        return {{"anyOf", Json::array({refer("text"), std::move(formulas)})}};
+      }
     }
     return Json::object();
   };
@@ -245,6 +274,9 @@ Json spec_definitions() {
       {"type", {"string", "number", "boolean"}}};
   out["number"] = {{"description", "A number, or an expression over variables as text."},
                    {"anyOf", Json::array({natural(), type("string")})}};
+  out["integer"] = {
+      {"description", "An integer, or an expression over captures and variables as text."},
+      {"anyOf", Json::array({type("integer"), type("string")})}};
   out["dtype"] = dtype_in_yaml();
   out["exact"] = exact("Literal names in place of a pattern.",
                        {{"anyOf", Json::array({refer("text"), list_of_names})}});

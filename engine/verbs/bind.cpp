@@ -1,7 +1,7 @@
 // What the verbs' `bind` functions share: reading patterns, templates and flags with their places.
 #include <algorithm>
 
-#include "verbs/verb.h"
+#include "verbs/parameters.h"
 
 namespace regraft {
 namespace {
@@ -76,14 +76,19 @@ std::vector<RuleEntry> BindContext::patterns(const yaml::Node& node) {
   return read_patterns(node, diagnostics_);
 }
 
-std::optional<Template> BindContext::text_template(const yaml::Node& node, const Pattern& pattern) {
+std::optional<Template> BindContext::text_template(const yaml::Node& node, const Pattern& pattern,
+                                                   bool part_index) {
   if (!node.is_scalar()) {
     wrong_type(node, "`to`", "a text", node.is_null() ? "nothing is written as ''" : "",
                diagnostics_);
     return std::nullopt;
   }
-  const Scope scope{.variables = &variables_, .pattern = &pattern, .part_index = false};
+  const Scope scope{.variables = &variables_, .pattern = &pattern, .part_index = part_index};
   return Template::parse(node.text, node.where, scope, diagnostics_);
+}
+
+Parameters BindContext::parameters(std::span<const Param> table) {
+  return {&rule_, table, diagnostics_};
 }
 
 bool BindContext::boolean(std::string_view name, bool otherwise) {

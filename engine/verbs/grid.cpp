@@ -12,18 +12,35 @@ constexpr std::string_view kDefaultPattern = "1 (h w) c";
 // By InterpolateMode.
 constexpr std::array<std::string_view, 3> kModes = {"nearest", "bilinear", "bicubic"};
 
-constexpr auto kParams = std::to_array<Param>({
+constexpr Param kPattern = {
+    "pattern", ParamType::axes, false,
+    "Which axes are the grid: `h` and `w`, each an axis or both in one as `(h w)`. Default "
+    "`1 (h w) c`."};
+constexpr Param kMode = {"mode", ParamType::word, false, "Default `bicubic`.", kModes};
+constexpr Param kAntialias = {"antialias", ParamType::boolean, false, "As torch's. Default false."};
+constexpr std::string_view kFromDoc = "The source's grid; needed where it is no square.";
+constexpr std::string_view kPrefixDoc =
+    "Tokens before the grid, which stay as they are. Default 0.";
+constexpr std::string_view kSuffixDoc =
+    "Tokens behind the grid, which stay as they are. Default 0.";
+
+constexpr auto kCaseParams = std::to_array<Param>({
     {"size", ParamType::grid, false, "The target's grid; needed where it is no square."},
-    {"from", ParamType::grid, false, "The source's grid; needed where it is no square."},
-    {"pattern", ParamType::axes, false,
-     "Which axes are the grid: `h` and `w`, each an axis or both in one as `(h w)`. Default "
-     "`1 (h w) c`."},
-    {"mode", ParamType::word, false, "Default `bicubic`.", kModes},
-    {"prefix_tokens", ParamType::natural, false,
-     "Tokens before the grid, which stay as they are. Default 0."},
-    {"suffix_tokens", ParamType::natural, false,
-     "Tokens behind the grid, which stay as they are. Default 0."},
-    {"antialias", ParamType::boolean, false, "As torch's. Default false."},
+    {"from", ParamType::grid, false, kFromDoc},
+    kPattern,
+    kMode,
+    {"prefix_tokens", ParamType::natural, false, kPrefixDoc},
+    {"suffix_tokens", ParamType::natural, false, kSuffixDoc},
+    kAntialias,
+});
+constexpr auto kRuleParams = std::to_array<Param>({
+    {"size", ParamType::integers, true, "The new grid, height and width."},
+    {"from", ParamType::integers, false, kFromDoc},
+    kPattern,
+    kMode,
+    {"prefix_tokens", ParamType::integer, false, kPrefixDoc},
+    {"suffix_tokens", ParamType::integer, false, kSuffixDoc},
+    kAntialias,
 });
 
 Diagnostic misfit(std::string message, std::string hint = {}) {
@@ -51,11 +68,11 @@ std::optional<GridSize> square(std::int64_t count) {
 
 }  // namespace
 
-std::span<const Param> grid_params() { return kParams; }
+std::span<const Param> Grid::case_params() { return kCaseParams; }
+std::span<const Param> Grid::rule_params() { return kRuleParams; }
 
 std::optional<Grid> Grid::read(Parameters parameters, Diagnostics& diagnostics) {
   const std::size_t before = diagnostics.error_count();
-  const std::optional<GridSize> to = parameters.grid("size"), from = parameters.grid("from");
   const yaml::Node* pattern = parameters.find("pattern");
   Diagnostics none;
   const std::optional<Axes> axes =
@@ -65,21 +82,16 @@ std::optional<Grid> Grid::read(Parameters parameters, Diagnostics& diagnostics) 
     known = layout(*axes, pattern ? pattern->text : std::string(kDefaultPattern),
                    pattern ? pattern->where : Location{}, diagnostics);
   Grid grid = known.value_or(Grid());
-  grid.to_ = to;
-  grid.from_ = from;
   if (const auto mode = parameters.word("mode"))
     grid.mode_ = static_cast<InterpolateMode>(std::find(kModes.begin(), kModes.end(), *mode) -
                                               kModes.begin());
-  const auto tokens = [&](std::string_view name) {
-    const std::int64_t count = parameters.natural(name).value_or(0);
-    if (count > 0 && known && !known->grouped())
-      diagnostics.add(error(Code::wrong_type, parameters.find(name)->where,
+  for (const std::string_view name : {"prefix_tokens", "suffix_tokens"}) {
+    const yaml::Node* tokens = parameters.find(name);
+    if (tokens && yaml::as_int(*tokens) != 0 && known && !known->grouped())
+      diagnostics.add(error(Code::wrong_type, tokens->where,
                             "`" + std::string(name) + "` stands beside a pattern without `(h w)`",
                             "tokens stand before and behind a grid in one axis"));
-    return count;
-  };
-  grid.prefix_ = tokens("prefix_tokens");
-  grid.suffix_ = tokens("suffix_tokens");
+  }
   grid.antialias_ = parameters.boolean("antialias").value_or(false);
   if (grid.antialias_ && grid.mode_ == InterpolateMode::nearest)
     diagnostics.add(error(Code::wrong_type, parameters.find("antialias")->where,
@@ -87,6 +99,15 @@ std::optional<Grid> Grid::read(Parameters parameters, Diagnostics& diagnostics) 
                           "`bilinear` and `bicubic` have it"));
   if (diagnostics.error_count() > before) return std::nullopt;
   return grid;
+}
+
+Grid::Sizes Grid::read_sizes(Parameters parameters) {
+  Sizes sizes;
+  sizes.to = parameters.grid("size");
+  sizes.from = parameters.grid("from");
+  sizes.prefix = parameters.natural("prefix_tokens").value_or(0);
+  sizes.suffix = parameters.natural("suffix_tokens").value_or(0);
+  return sizes;
 }
 
 // Each dimension of the pattern, with `h` and `w` once.
@@ -158,8 +179,9 @@ Status Grid::check_axes(const Shape& from, const Shape& to) const {
   return Done{};
 }
 
-Result<GridSize> Grid::size_in(const Shape& shape, const std::optional<GridSize>& given,
-                               std::string_view parameter, std::string_view whose) const {
+Result<GridSize> Grid::size_in(const Shape& shape, const Sizes& sizes,
+                               const std::optional<GridSize>& given, std::string_view parameter,
+                               std::string_view whose) const {
   const std::string key = "`" + std::string(parameter) + "`";
   if (!grouped()) {
     const GridSize there{shape[dim(Place::h)], shape[dim(Place::w)]};
@@ -170,8 +192,8 @@ Result<GridSize> Grid::size_in(const Shape& shape, const std::optional<GridSize>
     return there;
   }
   const std::int64_t all = shape[dim(Place::group)];
-  std::optional<std::int64_t> count = checked_sub(all, prefix_);
-  if (count) count = checked_sub(*count, suffix_);
+  std::optional<std::int64_t> count = checked_sub(all, sizes.prefix);
+  if (count) count = checked_sub(*count, sizes.suffix);
   const std::string has = "the " + std::string(whose) + " has " + tokens(all);
   if (!count || *count < 1)
     return misfit(has + ", and `prefix_tokens` and `suffix_tokens` leave none for a grid");
@@ -189,20 +211,32 @@ Result<GridSize> Grid::size_in(const Shape& shape, const std::optional<GridSize>
                     "`suffix_tokens`");
 }
 
-Result<Grid::Resized> Grid::resize(const ExprPtr& arg, const Shape& shape) const {
-  switch (arg->dtype) {
-    case DType::float64:
-    case DType::float32:
-    case DType::float16:
-    case DType::bfloat16:
-      break;
-    default:
-      return misfit("no " + std::string(name(arg->dtype)) + " is interpolated",
-                    "float64, float32, float16 and bfloat16 are");
+Result<Grid::Resized> Grid::resize(const ExprPtr& arg, const Sizes& sizes) const {
+  Shape shape = arg->shape;
+  if (shape.size() == places_.size()) {  // else it is said below
+    if (grouped()) {
+      auto count = checked_mul(sizes.to->h, sizes.to->w);
+      if (count) count = checked_add(*count, sizes.prefix);
+      if (count) count = checked_add(*count, sizes.suffix);
+      shape[dim(Place::group)] = count.value_or(-1);
+    } else {
+      shape[dim(Place::h)] = sizes.to->h;
+      shape[dim(Place::w)] = sizes.to->w;
+    }
+    if (!numel(shape)) return misfit("the result would have more elements than can be counted");
   }
+  return resize(arg, shape, sizes);
+}
+
+Result<Grid::Resized> Grid::resize(const ExprPtr& arg, const Shape& shape,
+                                   const Sizes& sizes) const {
+  if (!is_common_float(arg->dtype))
+    return error(Code::dtype_mismatch, {},
+                 "no " + std::string(name(arg->dtype)) + " is interpolated",
+                 "float64, float32, float16 and bfloat16 are");
   REGRAFT_CHECK(check_axes(arg->shape, shape));
-  REGRAFT_TRY(const GridSize from, size_in(arg->shape, from_, "from", "source"));
-  REGRAFT_TRY(const GridSize to, size_in(shape, to_, "size", "target"));
+  REGRAFT_TRY(const GridSize from, size_in(arg->shape, sizes, sizes.from, "from", "source"));
+  REGRAFT_TRY(const GridSize to, size_in(shape, sizes, sizes.to, "size", "target"));
   const std::string detail = text(from) + " -> " + text(to) + ", " +
                              std::string(kModes[static_cast<std::size_t>(mode_)]) +
                              (antialias_ ? ", antialias" : "");
@@ -210,9 +244,9 @@ Result<Grid::Resized> Grid::resize(const ExprPtr& arg, const Shape& shape) const
   const auto at = static_cast<std::int64_t>(dim(Place::group));
   const std::int64_t count = from.h * from.w;
   std::vector<ExprPtr> parts;
-  if (prefix_ > 0) parts.push_back(narrow(arg, at, 0, prefix_));
-  parts.push_back(computed(narrow(arg, at, prefix_, count), from, to));
-  if (suffix_ > 0) parts.push_back(narrow(arg, at, prefix_ + count, suffix_));
+  if (sizes.prefix > 0) parts.push_back(narrow(arg, at, 0, sizes.prefix));
+  parts.push_back(computed(narrow(arg, at, sizes.prefix, count), from, to));
+  if (sizes.suffix > 0) parts.push_back(narrow(arg, at, sizes.prefix + count, sizes.suffix));
   return Resized{cat(std::move(parts), at), detail};
 }
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/nearest.h"
+
 namespace regraft {
 namespace {
 
@@ -38,6 +40,24 @@ Wording wording(ParamType type) {
       return {"a list of two sizes from 1 up, height and width", "[14, 14]"};
     case ParamType::axes:
       return {"a text of axes", "1 (h w) c"};
+    case ParamType::text:
+      return {"a text", "'a'"};
+    case ParamType::dtype:
+      return {"torch's name of a dtype", "float32"};
+    case ParamType::scalar:
+      return {"a number", "0"};
+    case ParamType::integer:
+      return {"an integer, or an expression as text", "1"};
+    case ParamType::integers:
+      return {"a list of integers or expressions", "[0, 1]"};
+    case ParamType::named_integers:
+      return {"a mapping of names to integers or expressions", "{h: 12}"};
+    case ParamType::templates:
+      return {"a list of texts; `~` drops that part", "['.q.', '.k.', '.v.']"};
+    case ParamType::operands:
+      return {"a mapping of names to patterns", "{a: '\\.a$', b: '\\.b$'}"};
+    case ParamType::template_or_formulas:
+      return {"a text, or a mapping of texts to formulas", "'.weight'"};
   }
   return {"a word", ""};
 }
@@ -54,6 +74,27 @@ std::string written_as(const Param& param) {
   return list;
 }
 
+std::string example(const Param& param) {
+  if (param.type == ParamType::word) return {};
+  return "for instance `" + std::string(param.name) + ": " +
+         std::string(wording(param.type).example) + "`";
+}
+
+std::optional<DType> read_dtype(const yaml::Node& node, std::string_view name,
+                                Diagnostics& diagnostics) {
+  const auto value = node.is_scalar() ? dtype_by_name(node.text) : std::nullopt;
+  if (!value) {
+    std::vector<std::string_view> names;
+    for (const DTypeInfo& known : all_dtypes()) names.push_back(known.name);
+    const std::string near = node.is_scalar() ? nearest(node.text, names) : "";
+    diagnostics.add(
+        error(Code::wrong_type, node.where,
+              "`" + std::string(name) + "` is torch's name of one, not " + yaml::describe(node),
+              near.empty() ? "for instance float32 or bfloat16" : "did you mean `" + near + "`?"));
+  }
+  return value;
+}
+
 const Param& Parameters::param(std::string_view name) const {
   const auto found = std::find_if(table_.begin(), table_.end(),
                                   [&](const Param& one) { return one.name == name; });
@@ -63,13 +104,9 @@ const Param& Parameters::param(std::string_view name) const {
 
 void Parameters::wrong(std::string_view name, const Location& where, const std::string& what) {
   const Param& asked = param(name);
-  std::string hint;
-  if (asked.type != ParamType::word)
-    hint = "for instance `" + std::string(name) + ": " + std::string(wording(asked.type).example) +
-           "`";
   diagnostics_.add(error(Code::wrong_type, where,
                          "`" + std::string(name) + "` is " + written_as(asked) + ", " + what,
-                         std::move(hint)));
+                         example(asked)));
 }
 
 void Parameters::wrong(std::string_view name, const yaml::Node& node) {
@@ -145,6 +182,20 @@ std::optional<std::optional<Scalar>> Parameters::number_or_keep(std::string_view
   if (node->is_scalar() && node->text == "keep") return Read();
   if (const auto integer = yaml::as_int(*node)) return Read(*integer);
   if (const auto number = yaml::as_float(*node)) return Read(*number);
+  wrong(name, *node);
+  return std::nullopt;
+}
+
+std::optional<DType> Parameters::dtype(std::string_view name) {
+  const yaml::Node* node = find(name);
+  return node ? read_dtype(*node, name, diagnostics_) : std::nullopt;
+}
+
+std::optional<Scalar> Parameters::scalar(std::string_view name) {
+  const yaml::Node* node = find(name);
+  if (!node) return std::nullopt;
+  if (const auto integer = yaml::as_int(*node)) return *integer;
+  if (const auto number = yaml::as_float(*node)) return *number;
   wrong(name, *node);
   return std::nullopt;
 }

@@ -15,6 +15,12 @@ namespace regraft {
 
 // "an integer from 0 up", "`omit`": how a value is written, for messages and the reference.
 std::string written_as(const Param& param);
+// "for instance `dim: 1`"; empty for words.
+std::string example(const Param& param);
+
+// torch's name of a dtype, the value of the key `name`; reports what is none.
+std::optional<DType> read_dtype(const yaml::Node& node, std::string_view name,
+                                Diagnostics& diagnostics);
 
 struct GridSize {
   std::int64_t h = 0, w = 0;
@@ -35,6 +41,8 @@ class Parameters {
   std::optional<double> number(std::string_view name);  // also a magnitude
   // Empty inside: `keep`.
   std::optional<std::optional<Scalar>> number_or_keep(std::string_view name);
+  std::optional<Scalar> scalar(std::string_view name);
+  std::optional<DType> dtype(std::string_view name);
   std::optional<std::vector<std::int64_t>> dims(std::string_view name);
   std::optional<GridSize> grid(std::string_view name);
   std::optional<Axes> axes(std::string_view name);

@@ -8,7 +8,7 @@ Diagnostic for_tensor(Diagnostic diagnostic, std::string_view name) {
 }
 
 Result<std::string> rewrite(const Match& match, const Template& to, bool all,
-                            const Variables& variables) {
+                            const Variables& variables, std::optional<std::int64_t> part_index) {
   const std::string_view name = match.name;
   std::string result;
   std::size_t at = 0;
@@ -28,7 +28,7 @@ Result<std::string> rewrite(const Match& match, const Template& to, bool all,
     Result<std::string> text = to.expand({.variables = &variables,
                                           .pattern = match.pattern,
                                           .found = &*found,
-                                          .part_index = std::nullopt});
+                                          .part_index = part_index});
     if (!text) return for_tensor(std::move(text).error(), name);
     result += *text;
     at = found->end;

@@ -20,7 +20,7 @@
 namespace regraft {
 
 // How a parameter is written in YAML: gives its check, its JSON Schema and its line in the
-// reference. Numbers are literal.
+// reference.
 enum class ParamType {
   patterns,           // a pattern, a list of patterns, or {exact: ...}
   patterns_or_table,  // the same, or a mapping of patterns to templates
@@ -34,6 +34,16 @@ enum class ParamType {
   dims,            // a list of dimensions; negatives count from the end
   grid,            // `[h, w]`, both from 1 up
   axes,            // `1 (h w) c`
+  text,            // that the verb reads itself
+  dtype,           // torch's name of one
+  scalar,          // a number; `.inf` and `.nan` too
+  // Numbers of a rule may be expressions over captures and variables, as text (verbs/integers.h).
+  integer,
+  integers,              // a list of integers, or an expression that is one
+  named_integers,        // a mapping of names to integers
+  templates,             // a list of `to`; `~` drops that part
+  operands,              // a mapping of names to patterns
+  template_or_formulas,  // one `to`, or a mapping of `to` to formulas
 };
 
 struct Param {
@@ -86,6 +96,8 @@ struct BoundParts {
   bool table = false;                  // the entries are a table's: each is to match something
 };
 
+class Parameters;
+
 // What `bind` is given: the verb's value and parameters, already checked against the table.
 class BindContext {
  public:
@@ -105,9 +117,13 @@ class BindContext {
 
   // `a pattern, a list, or {exact: ..}`; reports and returns what could be read.
   std::vector<RuleEntry> patterns(const yaml::Node& node);
-  std::optional<Template> text_template(const yaml::Node& node, const Pattern& pattern);
+  // `part_index`: it may use `i`.
+  std::optional<Template> text_template(const yaml::Node& node, const Pattern& pattern,
+                                        bool part_index = false);
   // A parameter of type boolean; `otherwise` when it is not there.
   bool boolean(std::string_view name, bool otherwise);
+  // Literal parameters of the rule, by their table (verbs/parameters.h).
+  Parameters parameters(std::span<const Param> table);
 
  private:
   const yaml::Node& rule_;

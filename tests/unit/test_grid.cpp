@@ -8,7 +8,7 @@ namespace {
 Grid grid() {
   Diagnostics diagnostics;
   std::optional<Grid> read =
-      Grid::read(Parameters(nullptr, grid_params(), diagnostics), diagnostics);
+      Grid::read(Parameters(nullptr, Grid::case_params(), diagnostics), diagnostics);
   REQUIRE(read);
   return *read;
 }
@@ -16,7 +16,7 @@ Grid grid() {
 // How the default parameters take a source of so many tokens.
 std::string outcome(std::int64_t tokens) {
   const ExprPtr source = fill(std::int64_t{0}, DType::float32, {1, tokens, 1});
-  const Result<Grid::Resized> resized = grid().resize(source, {1, 4, 1});
+  const Result<Grid::Resized> resized = grid().resize(source, {1, 4, 1}, {});
   if (!resized) return resized.error().message;
   CHECK(resized->expr->shape == Shape{1, 4, 1});
   CHECK(resized->expr->dtype == DType::float32);

@@ -7,11 +7,11 @@ namespace {
 
 class Interpolating final : public BoundAction {
  public:
-  explicit Interpolating(Grid grid) : grid_(std::move(grid)) {}
+  Interpolating(Grid grid, Grid::Sizes sizes) : grid_(std::move(grid)), sizes_(sizes) {}
   Settled settle(const Situation& situation) const override {
-    Result<Grid::Resized> resized = grid_.resize(situation.result, situation.target->shape);
+    Result<Grid::Resized> resized = grid_.resize(situation.result, situation.target->shape, sizes_);
     if (!resized)
-      return refuse(resized.error().code, against(situation) + ": " + resized.error().message,
+      return refuse(Code::shape_mismatch, against(situation) + ": " + resized.error().message,
                     resized.error().hint);
     Settled settled;
     settled.decision = Decision::adapted;
@@ -23,6 +23,7 @@ class Interpolating final : public BoundAction {
 
  private:
   Grid grid_;
+  Grid::Sizes sizes_;
 };
 
 class InterpolateAction final : public Action {
@@ -32,13 +33,14 @@ class InterpolateAction final : public Action {
     return "A grid of positions is resized, as torch's interpolate does with align_corners false, "
            "in float32.";
   }
-  std::span<const Param> params() const override { return grid_params(); }
+  std::span<const Param> params() const override { return Grid::case_params(); }
   std::unique_ptr<const BoundAction> bind(const yaml::Node* parameters,
                                           Diagnostics& diagnostics) const override {
-    std::optional<Grid> grid =
-        Grid::read(Parameters(parameters, grid_params(), diagnostics), diagnostics);
+    const Parameters read(parameters, Grid::case_params(), diagnostics);
+    const Grid::Sizes sizes = Grid::read_sizes(read);
+    std::optional<Grid> grid = Grid::read(read, diagnostics);
     if (!grid) return nullptr;
-    return std::make_unique<Interpolating>(std::move(*grid));
+    return std::make_unique<Interpolating>(std::move(*grid), sizes);
   }
 };
 

@@ -1,0 +1,70 @@
+// permute: '\.conv\.weight$'
+// dims: [3, 2, 0, 1]      a.conv.weight [3, 3, 8, 16]  ->  a.conv.weight [16, 8, 3, 3]
+#include <array>
+
+#include "verbs/one_to_one.h"
+#include "verbs/verbs.h"
+
+namespace regraft {
+namespace {
+
+constexpr auto kParams = std::to_array<Param>({
+    {"dims", ParamType::integers, true,
+     "All dimensions in their new order: the first number says which one comes first."},
+});
+
+class Permuting final : public OneToOne {
+ public:
+  explicit Permuting(Integers dims) : dims_(std::move(dims)) {}
+
+ private:
+  Result<ExprPtr> make(const Subject& subject) const override {
+    const ExprPtr& arg = *subject.first().expr;
+    REGRAFT_TRY(std::vector<std::int64_t> dims, dims_.value(subject));
+    std::vector<bool> taken(arg->shape.size(), false);
+    for (std::int64_t& dim : dims) {
+      REGRAFT_TRY(dim, dim_from_zero(dim, arg->shape.size(), subject.first()));
+      if (taken[static_cast<std::size_t>(dim)])
+        return shape_error("`permute` has dimension " + std::to_string(dim) + " twice for " +
+                               described(subject.first()),
+                           "each dimension stands there once");
+      taken[static_cast<std::size_t>(dim)] = true;
+    }
+    if (dims.size() != arg->shape.size())
+      return shape_error(
+          "`permute` orders " + std::to_string(dims.size()) + " dimensions, and " +
+              described(subject.first()) + " has " + std::to_string(arg->shape.size()),
+          "each dimension stands there once; `where: {ndim: " + std::to_string(dims.size()) +
+              "}` leaves other tensors alone");
+    return permute(arg, std::move(dims));
+  }
+
+  Integers dims_;
+};
+
+class PermuteVerb final : public Verb {
+ public:
+  std::string_view name() const override { return "permute"; }
+  std::string_view doc() const override {
+    return "All dimensions in another order, as torch.permute.";
+  }
+  std::string_view example() const override {
+    return "permute: '\\.conv\\.weight$'\ndims: [3, 2, 0, 1]";
+  }
+  std::span<const Param> params() const override { return kParams; }
+  BoundParts bind(BindContext& context) const override {
+    BoundParts parts{.entries = context.patterns(context.operand())};
+    if (auto dims = Integers::read(context, "dims", parts))
+      parts.verb = std::make_unique<Permuting>(std::move(*dims));
+    return parts;
+  }
+};
+
+}  // namespace
+
+const Verb& permute_verb() {
+  static const PermuteVerb verb;
+  return verb;
+}
+
+}  // namespace regraft
