@@ -75,21 +75,22 @@ std::optional<Groups> Groups::read(BindContext& context, BoundParts& parts) {
     groups.number_ = number.value_or(0);
     good = good && number;
   } else {
-    for (const RuleEntry& entry : parts.entries)
+    for (const RuleEntry& entry : parts.entries) {
+      groups.part_of_.push_back(groups.names_.size());
       groups.names_.push_back(quoted(entry.pattern.text()));
+    }
   }
   return good ? std::optional(std::move(groups)) : std::nullopt;
 }
 
-std::optional<Groups> Groups::of_operands(BindContext& context, BoundParts& parts,
-                                          std::vector<Template> to,
-                                          std::vector<std::string> names) {
+std::optional<Groups> Groups::of_operands(BindContext& context, std::vector<std::string> names,
+                                          std::vector<std::size_t> part_of,
+                                          std::vector<Template> to) {
   Groups groups;
   if (!groups.read_partial(context)) return std::nullopt;
-  for (const Template& text : to)
-    for (std::string& variable : text.variables()) parts.variables.push_back(std::move(variable));
-  groups.to_ = std::move(to);
   groups.names_ = std::move(names);
+  groups.part_of_ = std::move(part_of);
+  groups.to_ = std::move(to);
   return groups;
 }
 
@@ -100,7 +101,7 @@ bool Groups::read_partial(BindContext& context) {
 }
 
 Result<std::int64_t> Groups::number_of(const Match& match) const {
-  if (number_ == 0) return static_cast<std::int64_t>(match.entry);
+  if (number_ == 0) return static_cast<std::int64_t>(part_of_[match.entry]);
   const std::string_view digits = match.found.groups[static_cast<std::size_t>(number_)];
   std::int64_t number = 0;
   const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);

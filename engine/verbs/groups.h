@@ -27,11 +27,10 @@ class Groups {
   // Reads the operand, `to` and `partial`. `parts` gets entries and variables; empty when a mistake
   // was reported.
   static std::optional<Groups> read(BindContext& context, BoundParts& parts);
-  // The same with the templates given: one for each of `parts.entries`, each a part of its own
-  // that messages call by its name in `names`.
-  static std::optional<Groups> of_operands(BindContext& context, BoundParts& parts,
-                                           std::vector<Template> to,
-                                           std::vector<std::string> names);
+  // The same with the parts given, by `names`: `part_of` and `to` for each of the rule's entries.
+  static std::optional<Groups> of_operands(BindContext& context, std::vector<std::string> names,
+                                           std::vector<std::size_t> part_of,
+                                           std::vector<Template> to);
 
   // Groups in the order of their first parts. Doubled and missing parts are errors (bad-group);
   // with `partial: pass` incomplete groups are left out, and stay as they are.
@@ -55,9 +54,10 @@ class Groups {
                                                   std::span<const Part> parts,
                                                   std::span<const Match> matches) const;
 
-  std::vector<Template> to_;        // by entry
-  std::vector<std::string> names_;  // of the parts, by entry; empty for one pattern
-  int number_ = 0;                  // the capture that numbers the parts of one pattern
+  std::vector<Template> to_;          // by entry
+  std::vector<std::string> names_;    // of the parts; empty for one pattern
+  std::vector<std::size_t> part_of_;  // by entry; empty for one pattern
+  int number_ = 0;                    // the capture that numbers the parts of one pattern
   bool partial_ = false;
 };
 

@@ -14,6 +14,19 @@ void wrong(BindContext& context, std::string_view param, ParamType type, const L
             "`" + std::string(param) + "` is " + written_as(known) + ", " + what, example(known)));
 }
 
+Status same_captures(const Subject& subject, const std::vector<Expression>& expressions,
+                     const Location& where) {
+  return same_captures(
+      subject, expressions[subject.first().entry].text(), where,
+      [&](std::size_t entry) -> const std::vector<int>& { return expressions[entry].groups(); });
+}
+
+Diagnostic for_subject(Diagnostic problem, const Subject& subject) {
+  return for_tensor(std::move(problem), subject.first().name);
+}
+
+}  // namespace
+
 bool is_word(std::string_view text) {
   const auto is_letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -24,32 +37,25 @@ bool is_word(std::string_view text) {
   return true;
 }
 
-// A capture that the expression uses and that is not the same in all parts.
-Status same_captures(const Subject& subject, const std::vector<Expression>& expressions,
-                     const Location& where) {
+Status same_captures(const Subject& subject, std::string_view text, const Location& where,
+                     const std::function<const std::vector<int>&(std::size_t)>& groups) {
   const Match& first = subject.first();
-  const std::vector<int>& groups = expressions[first.entry].groups();
+  const std::vector<int>& mine = groups(first.entry);
   for (const Match& other : subject.matches().subspan(1)) {
-    const std::vector<int>& others = expressions[other.entry].groups();
-    for (std::size_t i = 0; i < groups.size() && i < others.size(); ++i) {
-      const std::string_view mine = first.found.groups[static_cast<std::size_t>(groups[i])];
-      const std::string_view theirs = other.found.groups[static_cast<std::size_t>(others[i])];
-      if (mine == theirs) continue;
+    const std::vector<int>& its = groups(other.entry);
+    for (std::size_t i = 0; i < mine.size() && i < its.size(); ++i) {
+      const std::string_view one = first.found.groups[static_cast<std::size_t>(mine[i])];
+      const std::string_view two = other.found.groups[static_cast<std::size_t>(its[i])];
+      if (one == two) continue;
       return error(Code::bad_group, where,
-                   "the parts of one group ask for different parameters: " +
-                       quoted(expressions[first.entry].text()) + " uses " + quoted(mine) + " of " +
-                       quoted(first.name) + " and " + quoted(theirs) + " of " + quoted(other.name),
+                   "the parts of one group ask for different parameters: " + quoted(text) +
+                       " uses " + quoted(one) + " of " + quoted(first.name) + " and " +
+                       quoted(two) + " of " + quoted(other.name),
                    "a parameter may use the captures in which the parts of a group agree");
     }
   }
   return Done{};
 }
-
-Diagnostic for_subject(Diagnostic problem, const Subject& subject) {
-  return for_tensor(std::move(problem), subject.first().name);
-}
-
-}  // namespace
 
 Bindings Subject::bindings() const {
   return {.variables = &variables_,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,6 +35,14 @@ class Subject {
   std::optional<std::int64_t> part_index_;
   const Variables& variables_;
 };
+
+// Whether the parts agree in the captures that a parameter uses: `groups` of the pattern of an
+// entry, for the parameter `text` at `where`. An error (bad-group) names two that do not.
+Status same_captures(const Subject& subject, std::string_view text, const Location& where,
+                     const std::function<const std::vector<int>&(std::size_t entry)>& groups);
+
+// Letters, digits and `_`, no digit first.
+bool is_word(std::string_view text);
 
 // One number, or one expression for each entry of the rule: captures differ between patterns.
 class Integer {

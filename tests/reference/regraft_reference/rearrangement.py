@@ -39,8 +39,6 @@ class Rearrangement:
         for group, size in zip(left, shape):
             unknown = [name for name in group if name not in sizes]
             known = math.prod(sizes[name] for name in group if name in sizes)
-            if len(unknown) > 1:
-                raise SpecError(f"the sizes of {unknown} are not known", "rule-shape")
             if unknown and known == 0:
                 raise Unsettled("an axis beside one of size 0")
             if (size % known if unknown else size != known):

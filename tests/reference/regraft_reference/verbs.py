@@ -117,6 +117,8 @@ def rearrange(words):
     sizes = words.take("with", NamedNumbers)
     if sizes and not set(sizes.items) <= pattern.names:
         raise SpecError("`with` names an axis that the pattern does not have")
+    if any(len(set(group) - set(sizes.items if sizes else ())) > 1 for group in pattern.left if group != "..."):
+        raise SpecError("a dimension with two axes of which no size is known")
 
     def change(step, value, scope):
         given = sizes.value(scope) if sizes else {}
