@@ -49,9 +49,10 @@ Json canonical(const yaml::Node& node, Order order) {
   }
   std::vector<std::pair<std::string, Json>> members;
   for (const yaml::Entry& entry : node.entries) {
-    // An `exact` table keeps its order inside a table of `rename`.
-    const bool table =
-        entry.key.text == "rename" || (order == Order::written && entry.key.text == "exact");
+    // Tables of `rename`, also literal ones, operands of `combine`, and the formulas of its `to`.
+    const bool table = entry.key.text == "rename" || entry.key.text == "combine" ||
+                       entry.key.text == "to" ||
+                       (order == Order::written && entry.key.text == "exact");
     members.emplace_back(to_utf8(entry.key.text),
                          canonical(entry.value, table ? Order::written : Order::sorted));
   }

@@ -24,9 +24,6 @@ double as_real(const Scalar& number) {
   return whole ? static_cast<double>(*whole) : std::get<double>(number);
 }
 
-bool is_float8(DType dtype) {
-  return kind(dtype) == regraft::Kind::floating && itemsize(dtype) == 1;
-}
 bool is_whole(DType dtype) {
   return kind(dtype) == regraft::Kind::integer || kind(dtype) == regraft::Kind::boolean;
 }
@@ -57,17 +54,16 @@ class Builder {
  private:
   // ---- dtypes ----
 
-  // What torch promotes the operands to. It has no answer for float8 that is computed with, and for
-  // some pairs.
+  // What torch promotes the operands to. It has no answer for float8 and another dtype, and for
+  // some pairs of integers.
   Result<DType> promoted() const {
     std::optional<DType> dtype;
     for (const std::size_t i : tree_.elements_of) {
       const DType next = tensors_[i]->dtype;
       dtype = dtype ? promote(*dtype, next) : next;
-      if (dtype && !(tree_.computes && is_float8(next))) continue;
-      return fail(tree_.root, Code::rule_dtype,
-                  "the result has no dtype: torch does not compute with " + dtypes(),
-                  "say which it is, for instance `dtype: float32`");
+      if (dtype) continue;
+      return fail(tree_.root, Code::rule_dtype, "torch has no common dtype for " + dtypes(),
+                  "say which one the result has, for instance `dtype: float32`");
     }
     return *dtype;
   }
@@ -78,13 +74,13 @@ class Builder {
     return computed != DType::int64 || kind(common) == regraft::Kind::boolean ? computed : common;
   }
 
-  // "`w` of float8_e4m3fn and `s` of float32"
+  // "`w` (float8_e4m3fn) and `s` (float32)"
   std::string dtypes() const {
     std::string list;
     for (std::size_t i = 0; i < tree_.elements_of.size(); ++i) {
       const std::size_t operand = tree_.elements_of[i];
       if (i > 0) list += i + 1 == tree_.elements_of.size() ? " and " : ", ";
-      list += code(tree_.names[operand]) + " of " + std::string(name(tensors_[operand]->dtype));
+      list += code(tree_.names[operand]) + " (" + std::string(name(tensors_[operand]->dtype)) + ")";
     }
     return list;
   }

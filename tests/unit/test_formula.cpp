@@ -265,21 +265,18 @@ TEST_CASE("formula: functions") {
 TEST_CASE("formula: dtypes that cannot be computed with") {
   CHECK(built("c + w") ==
         "rule-dtype at 'c': `c` is complex64, and formulas compute with real numbers");
-  CHECK(
-      built("f * w") ==
-      "rule-dtype at '*': the result has no dtype: torch does not compute with `w` of float32 and "
-      "`f` of float8_e4m3fn | say which it is, for instance `dtype: float32`");
+  CHECK(built("f * w") ==
+        "rule-dtype at '*': torch has no common dtype for `w` (float32) and `f` (float8_e4m3fn) | "
+        "say which one the result has, for instance `dtype: float32`");
   CHECK(built("cat(w, f, 0)") ==
-        "rule-dtype at 'cat(w, f, 0)': the result has no dtype: torch does not compute with `w` of "
-        "float32 and `f` of float8_e4m3fn | say which it is, for instance `dtype: float32`");
+        "rule-dtype at 'cat(w, f, 0)': torch has no common dtype for `w` (float32) and `f` "
+        "(float8_e4m3fn) | say which one the result has, for instance `dtype: float32`");
   CHECK(built("cat(w, f, 0)", DType::float16) ==
         "cat(cast(w, float16), cast(f, float16), 0): float16 [16, 16]");
   CHECK(built("cat(w, c, 0)") == "cat(cast(w, complex64), c, 0): complex64 [16, 16]");
   CHECK(built("w * (7.5 // 2)") ==
         "evaluation at '//': `7.5 // 2`: 7.5 and 2, where two integers are needed");
-  CHECK(built("-f") ==
-        "rule-dtype at '-f': the result has no dtype: torch does not compute with `f` of "
-        "float8_e4m3fn | say which it is, for instance `dtype: float32`");
+  CHECK(built("-f") == "cast(neg(cast(f, float32)), float8_e4m3fn): float8_e4m3fn [8, 16]");
   CHECK(built("w", DType::bits8) == "rule-dtype at 'w': torch converts no float32 to bits8");
 }
 
