@@ -323,8 +323,15 @@ class Builder {
     if (too_large(with_front(rows, left)) || too_large(with_front(left, columns)) ||
         too_large(with_front(rows, columns)))
       return misfit(node, shapes + ": too many elements");
-    ExprPtr product = matmul(expand(std::move(a), with_front(rows, left)),
-                             expand(std::move(b), with_front(left, columns)));
+    ExprPtr product;
+    if (b_front.empty() && !a_front.empty()) {
+      // The rows of all matrices times the one, of which no copies are made: as torch does it.
+      const Shape all(a->shape.begin(), a->shape.end() - 1);
+      product = matmul(reshape(std::move(a), {*numel(all), left}), std::move(b));
+    } else {
+      product = matmul(expand(std::move(a), with_front(rows, left)),
+                       expand(std::move(b), with_front(left, columns)));
+    }
     Shape shape = *front;
     if (!row) shape.push_back(rows);
     if (!column) shape.push_back(columns);
