@@ -62,7 +62,8 @@ class Mover {
     if (const auto root = index_.find(""); root != index_.end() && places_[root->second].empty())
       places_[root->second].insert("");
     for (std::size_t i = 0; i < entries_.size(); ++i)
-      for (const std::string& place : places_[i]) put(entries_[i], place);
+      for (const std::string& place : places_[i])
+        if (place == entries_[i].module || !stays(place)) put(entries_[i], place);
     from_target();
   }
 
@@ -121,6 +122,13 @@ class Mover {
         places_[i].insert(join(place, relative(name, module)));
     });
     if (!done) places_[i].insert(module);
+  }
+
+  // A module under its own name has its own entry there, also when tensors of another one went into
+  // it, as those of a normalisation into the weights before it.
+  bool stays(const std::string& module) const {
+    const auto found = index_.find(module);
+    return found != index_.end() && places_[found->second].contains(module);
   }
 
   void put(const ModuleMetadata& entry, const std::string& place) {
