@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "plan/optimize.h"
 #include "plan/policy/policies.h"
 
 namespace regraft {
@@ -106,6 +107,8 @@ std::unique_ptr<Run> run(const Request& request) {
   if (!run.program || request.until == Stage::program) return result;
   if (request.strict) run.program->expect.unused_rules_are_errors = true;
 
+  const Result<Passes> passes = passes_without(request.no_passes);
+  if (!passes) return diagnostics.add(passes.error()), std::move(result);
   if (!open_inputs(request, run)) return result;
   const Format* format = request.into_memory ? &memory_format() : nullptr;
   if (!request.output.empty()) {
@@ -120,10 +123,14 @@ std::unique_ptr<Run> run(const Request& request) {
   run.plan = make_plan(*run.program, run.inputs, diagnostics);
   if (const auto broken = check_conservation(*run.plan, run.inputs))
     diagnostics.add(broken_law(*broken));
+  if (const auto broken = optimize(*run.plan, passes->rewrites))
+    diagnostics.add(broken_law(*broken));
   if (diagnostics.has_errors() || !format) return result;
 
   run.schedule = make_schedule(*run.plan, *run.program, run.inputs, *format,
-                               {.verify = request.execute.verify, .max_growth = request.max_growth},
+                               {.verify = request.execute.verify,
+                                .max_growth = request.max_growth,
+                                .byte_ranges = passes->byte_ranges},
                                diagnostics);
   if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
 

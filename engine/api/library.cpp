@@ -54,6 +54,7 @@ void set_options(const MigrationOptions& options, Request& request) {
   if (!options.target.empty()) request.target = options.target;
   request.strict = options.strict;
   request.max_growth = options.max_growth;
+  request.no_passes = options.no_passes;
   request.execute.force = options.force;
   request.execute.sync = options.sync;
   request.execute.verify = options.verify;

@@ -119,6 +119,12 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("--max-growth", options.request.max_growth,
                  "Refuse an output of more than N times the inputs; 0: no limit (default 4)")
       ->type_name("N");
+  app.add_option("--no-pass", options.request.no_passes,
+                 "Leave out a pass of the optimizer, repeatable: the output is the same")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("PASS");
   app.add_flag("--strict", options.request.strict, "Rules that match nothing are errors");
   app.add_flag("--json", options.json, "Print the report as JSON");
   app.add_flag("--verbose", options.verbose, "List every name in the report");

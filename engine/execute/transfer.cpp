@@ -8,6 +8,8 @@
 #include <new>
 #include <tuple>
 
+#include "execute/passing_by.h"
+
 namespace regraft {
 
 // One storage on its way to the output: written, and hashed in the same pass.
@@ -135,6 +137,18 @@ View view_of(std::uint32_t input, const Tensor& tensor) {
           tensor.strides, tensor.offset,  tensor.conj,  tensor.neg};
 }
 
+Status repeat(const Repeat& repeat, ByteSink& sink) {
+  std::vector<std::byte> block(std::min(repeat.nbytes, kCopyBlock));  // elements divide it
+  for (std::size_t i = 0; i < block.size(); ++i)
+    block[i] = static_cast<std::byte>(repeat.element[i % repeat.element.size()]);
+  for (std::uint64_t left = repeat.nbytes; left > 0;) {
+    const Bytes bytes(block.data(), std::min<std::uint64_t>(left, block.size()));
+    REGRAFT_CHECK(sink.take(bytes));
+    left -= bytes.size();
+  }
+  return Done{};
+}
+
 std::string hex_of(std::uint32_t crc) {
   std::array<char, 9> digits{};
   std::snprintf(digits.data(), digits.size(), "%08x", crc);
@@ -212,13 +226,13 @@ Diagnostic Transfer::fault(const std::string& what) const {
 }
 
 Status Transfer::write(Sink& sink) {
-  struct Part {
+  struct Place {
     std::uint64_t offset;
     std::uint32_t index;
     bool is_storage;
   };
   const Layout& layout = schedule_.layout;
-  std::vector<Part> parts;
+  std::vector<Place> parts;
   parts.reserve(layout.header.size() + schedule_.storages.size());
   for (std::uint32_t i = 0; i < layout.header.size(); ++i) {
     parts.push_back({layout.header[i].offset, i, false});
@@ -227,12 +241,12 @@ Status Transfer::write(Sink& sink) {
     parts.push_back({layout.storage_offsets[i], i, true});
   }
   std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return a.offset < b.offset; });
+                   [](const Place& a, const Place& b) { return a.offset < b.offset; });
 
   group_by_storage();
   crcs_.resize(schedule_.storages.size());
   StorageStream stream(sink, ticker_, kind_, executed_.tensor_digests);
-  for (const Part& part : parts) {
+  for (const Place& part : parts) {
     if (part.is_storage) {
       REGRAFT_CHECK(write_storage(part.index, stream));
     } else {
@@ -320,6 +334,8 @@ Status Transfer::write_storage(std::uint32_t index, StorageStream& stream) {
     }
   } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
     REGRAFT_CHECK(this->gather(gather->view.input, gather->view, stream));
+  } else if (std::holds_alternative<Parts>(storage.origin)) {
+    REGRAFT_CHECK(write_parts(index, stream));
   } else {
     REGRAFT_CHECK(write_evaluated(*std::get<Evaluate>(storage.origin).expr, storage, stream));
   }
@@ -343,6 +359,31 @@ Status Transfer::gather(std::uint32_t input, const View& view, ByteSink& sink) {
   REGRAFT_CHECK(gatherer_.gather(*source, view, sink, checks ? &whole : nullptr));
   if (whole.crc && *whole.crc != *storage.crc32)
     return bad_checksum(input, view.storage, *whole.crc);
+  return Done{};
+}
+
+Status Transfer::write_parts(std::uint32_t index, StorageStream& stream) {
+  PassingBy passing(kind_, stream);
+  for (std::uint32_t i = first_tensor_[index]; i < first_tensor_[index + 1]; ++i)
+    for (const Load& one : loads_of(*plan_.tensors[schedule_.tensors[tensors_[i]].planned].steps()))
+      passing.expect(one, checkpoints_[one.input]->catalog.tensors[one.tensor]);
+  for (const Part& part : std::get<Parts>(schedule_.storages[index].origin).parts) {
+    if (const auto* range = std::get_if<CopyRange>(&part)) {
+      REGRAFT_TRY(const StorageReader* source, reader(range->input));
+      const Storage& storage = checkpoints_[range->input]->catalog.storages[range->storage];
+      const bool checks = options_.verify && storage.crc32 && source->direct(range->storage);
+      passing.from(*range, checks);
+      REGRAFT_CHECK(gatherer_.copy(*source, range->storage, range->offset, range->length, passing));
+      if (const auto crc = passing.whole_record(storage.nbytes); crc && *crc != *storage.crc32)
+        return bad_checksum(range->input, range->storage, *crc);
+    } else if (const auto* gathered = std::get_if<Gather>(&part)) {
+      passing.from(gathered->view);
+      REGRAFT_CHECK(gather(gathered->view.input, gathered->view, passing));
+    } else {
+      REGRAFT_CHECK(repeat(std::get<Repeat>(part), stream));
+    }
+  }
+  passing.finish(executed_.input_digests);
   return Done{};
 }
 
@@ -390,7 +431,7 @@ Status Transfer::load_for_evaluator(const Load& loaded, std::span<std::byte> out
 // The output's tensor that an expression is for, for messages.
 std::string Transfer::name_of(const Expr& expr) const {
   for (const PlannedTensor& planned : plan_.tensors)
-    if (planned.expr.get() == &expr) return planned.name;
+    if (planned.steps().get() == &expr) return planned.name;
   return to_string(expr);
 }
 
@@ -440,7 +481,7 @@ Status Transfer::digest_later() {
 // Where values went through unchanged, the digest of the output's tensor is that of the input's.
 void Transfer::note_input_digests() {
   for (std::size_t i = 0; i < schedule_.tensors.size(); ++i) {
-    const ExprPtr& expr = plan_.tensors[schedule_.tensors[i].planned].expr;
+    const ExprPtr& expr = plan_.tensors[schedule_.tensors[i].planned].steps();
     if (!expr || !moves_only(*expr)) continue;
     const Load loaded = loads_of(*expr).front();
     executed_.input_digests[loaded.input][loaded.tensor] = executed_.tensor_digests[i];

@@ -66,6 +66,7 @@ class Transfer {
   void find_segments(std::uint32_t storage);
   Status write_storage(std::uint32_t index, StorageStream& stream);
   Status gather(std::uint32_t input, const View& view, ByteSink& sink);
+  Status write_parts(std::uint32_t index, StorageStream& stream);
   Status write_evaluated(const Expr& expr, const ScheduledStorage& storage, StorageStream& stream);
   Status load_for_evaluator(const Load& loaded, std::span<std::byte> out);
   [[nodiscard]] std::string name_of(const Expr& expr) const;

@@ -28,7 +28,8 @@ struct Step {
 struct PlannedTensor {
   std::string name;
   Decision decision = Decision::error;
-  ExprPtr expr;                  // null: not in the output
+  ExprPtr expr;                  // what the tensor is; null: not in the output
+  ExprPtr optimized;             // the same in fewer steps (plan/optimize.h); null: there are none
   std::uint32_t target = kNone;  // index into the target's catalog
   std::uint32_t step = kNone;    // the last rule that touched the result
   std::vector<Load> from;        // source tensors that reached the name, also where it was skipped
@@ -42,6 +43,9 @@ struct PlannedTensor {
   bool untied = false;                 // was tied in source or target and now stands alone
   bool lossy = false;                  // cast to a dtype that cannot hold every value of its own
   std::optional<CopiedRegion> copied;  // of a result that a shape policy took over in part
+
+  // What is executed. What the tensor is tied to follows from `expr`, whatever was optimized.
+  [[nodiscard]] const ExprPtr& steps() const { return optimized ? optimized : expr; }
 };
 
 // A result that is no name of the target, whatever the policy made of it.

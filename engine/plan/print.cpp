@@ -51,6 +51,7 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
     out += "\n";
     if (planned.expr && planned.decision == Decision::transformed)
       out += "  = " + to_string(*planned.expr, all) + "\n";
+    if (planned.optimized) out += "  optimized: " + to_string(*planned.optimized, all) + "\n";
   }
   for (const UnexpectedResult& result : plan.unexpected)
     out += "unexpected " + printable(result.name) + at(result.policy, result.policy_word) + "\n";

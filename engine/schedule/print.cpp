@@ -1,6 +1,7 @@
 #include <array>
 #include <cstdio>
 
+#include "schedule/gather_way.h"
 #include "schedule/schedule.h"
 
 namespace regraft {
@@ -11,18 +12,46 @@ std::string storage_name(std::uint32_t input, std::uint32_t storage,
   return "input " + std::to_string(input) + " " + quoted(catalogs[input]->storages[storage].key);
 }
 
-std::string to_text(const Origin& origin, const std::vector<const Catalog*>& catalogs) {
-  if (const auto* range = std::get_if<CopyRange>(&origin)) {
-    return "copy " + storage_name(range->input, range->storage, catalogs) + " from " +
-           std::to_string(range->offset);
+std::string hex(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += {kDigits[byte >> 4], kDigits[byte & 15]};
   }
-  if (const auto* gather = std::get_if<Gather>(&origin)) {
-    const View& view = gather->view;
+  return text;
+}
+
+std::string bytes(std::uint64_t count) { return std::to_string(count) + " bytes"; }
+
+struct TextOf {
+  const std::vector<const Catalog*>& catalogs;
+
+  std::string operator()(const CopyRange& range) const {
+    return "copy " + storage_name(range.input, range.storage, catalogs) + " from " +
+           std::to_string(range.offset);
+  }
+  std::string operator()(const Gather& gather) const {
+    const View& view = gather.view;
     return "gather " + storage_name(view.input, view.storage, catalogs) + " " +
            to_string(view.shape) + " strides " + to_string(view.strides) + " from element " +
            std::to_string(view.offset);
   }
-  return "evaluate " + to_string(*std::get<Evaluate>(origin).expr, catalogs);
+  std::string operator()(const Repeat& repeat) const { return "repeat " + hex(repeat.element); }
+  std::string operator()(const Parts& parts) const {
+    if (parts.parts.empty()) return "nothing";
+    if (parts.parts.size() == 1) return std::visit(*this, parts.parts.front());
+    return std::to_string(parts.parts.size()) + " parts";
+  }
+  std::string operator()(const Evaluate& evaluate) const {
+    return "evaluate " + to_string(*evaluate.expr, catalogs);
+  }
+};
+
+std::uint64_t nbytes_of(const Part& part) {
+  if (const auto* range = std::get_if<CopyRange>(&part)) return range->length;
+  if (const auto* gather = std::get_if<Gather>(&part)) return nbytes(gather->view);
+  return std::get<Repeat>(part).nbytes;
 }
 
 std::string to_text(const ScheduledStorage& storage) {
@@ -49,9 +78,13 @@ std::string print(const Schedule& schedule, const Inputs& inputs) {
   for (std::size_t i = 0; i < schedule.storages.size(); ++i) {
     const ScheduledStorage& storage = schedule.storages[i];
     out += "storage " + std::to_string(i) + " at " +
-           std::to_string(schedule.layout.storage_offsets[i]) + ": " +
-           std::to_string(storage.nbytes) + " bytes " + std::string(name(storage.dtype)) + ", " +
-           to_text(storage.origin, catalogs) + to_text(storage) + "\n";
+           std::to_string(schedule.layout.storage_offsets[i]) + ": " + bytes(storage.nbytes) + " " +
+           std::string(name(storage.dtype)) + ", " + std::visit(TextOf{catalogs}, storage.origin) +
+           to_text(storage) + "\n";
+    const auto* parts = std::get_if<Parts>(&storage.origin);
+    if (parts && parts->parts.size() > 1)
+      for (const Part& part : parts->parts)
+        out += "  " + bytes(nbytes_of(part)) + ", " + std::visit(TextOf{catalogs}, part) + "\n";
   }
   for (const ScheduledTensor& scheduled : schedule.tensors) {
     const Tensor& tensor = scheduled.tensor;

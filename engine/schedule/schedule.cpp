@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "schedule/gather_way.h"
+#include "schedule/parts.h"
 #include "schedule/storages.h"
 #include "text/yaml.h"
 
@@ -122,6 +123,7 @@ class Scheduler {
       Piece piece;
       piece.planned = i;
       piece.expr = planned.expr;
+      piece.steps = planned.steps();
       if (loads.empty()) piece.made_for = place_in_target(planned);
       resolve_view(piece);
       if (!addressable(*planned.expr)) {
@@ -143,6 +145,7 @@ class Scheduler {
         piece.tensor.conj = piece.view->conj;
         piece.tensor.neg = piece.view->neg;
       }
+      if (!piece.view && options_.byte_ranges) piece.parts = parts_of(*piece.steps, catalogs_);
       pieces.push_back(std::move(piece));
     }
     set_apart(pieces);
@@ -196,10 +199,14 @@ class Scheduler {
     piece.rearranged = !moves_only(*node);
     while (true) {
       piece.view = as_view(*node, catalogs_);
-      if (piece.view || !std::holds_alternative<Reshape>(node->op)) return;
+      if (piece.view || !std::holds_alternative<Reshape>(node->op)) break;
       node = node->args.front().get();
       piece.rearranged = true;
     }
+    // What is a view only for having been optimized is bytes of its own, as if it were computed.
+    if (piece.view || piece.steps == piece.expr) return;
+    piece.view = as_view(*piece.steps, catalogs_);
+    if (piece.view && (piece.view->conj || piece.view->neg)) piece.view.reset();
   }
 
   [[nodiscard]] const Tensor& tensor_of(const Load& loaded) const {
@@ -349,9 +356,13 @@ class Scheduler {
       if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
         schedule_.bytes_read += range->length;
       } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
-        const auto [begin, end] = byte_extent(gather->view);
-        schedule_.bytes_read += end - begin;
-        most = std::max(most, gather_bytes(gather->view));
+        most = std::max(most, count_gather(*gather));
+      } else if (const auto* parts = std::get_if<Parts>(&storage.origin)) {
+        for (const Part& part : parts->parts) {
+          if (const auto* one = std::get_if<CopyRange>(&part)) schedule_.bytes_read += one->length;
+          if (const auto* one = std::get_if<Gather>(&part))
+            most = std::max(most, count_gather(*one));
+        }
       } else {
         std::uint64_t needed = storage.nbytes;
         for (const Load& loaded : loads_of(*std::get<Evaluate>(storage.origin).expr)) {
@@ -368,6 +379,13 @@ class Scheduler {
       most = std::max(most, gather_bytes({0, t.storage, t.dtype, t.shape, t.strides, t.offset}));
     }
     schedule_.peak_bytes = most + 2 * kCopyBlock;  // one block read, one to be written
+  }
+
+  // Memory that it takes.
+  std::uint64_t count_gather(const Gather& gather) {
+    const auto [begin, end] = byte_extent(gather.view);
+    schedule_.bytes_read += end - begin;
+    return gather_bytes(gather.view);
   }
 
   static View view_of(const Load& loaded, const Tensor& tensor) {

@@ -25,11 +25,21 @@ struct CopyRange {
 struct Gather {
   View view;
 };
+// One element again and again.
+struct Repeat {
+  std::string element;
+  std::uint64_t nbytes;  // in all
+};
+// What lies one after the other, without anything being computed; none is empty.
+using Part = std::variant<CopyRange, Gather, Repeat>;
+struct Parts {
+  std::vector<Part> parts;
+};
 // A tensor that has to be computed.
 struct Evaluate {
   ExprPtr expr;
 };
-using Origin = std::variant<CopyRange, Gather, Evaluate>;
+using Origin = std::variant<CopyRange, Gather, Parts, Evaluate>;
 
 // How the storage's CRC-32 comes about, where the format wants one.
 enum class Checksum { none, reuse, compute };
@@ -68,6 +78,8 @@ struct ScheduleOptions {
   // Data that is copied may have this many times the bytes of the input files: a view with stride 0
   // states any size over a few bytes. 0: no limit.
   std::uint64_t max_growth = 4;
+  // The pass of that name: tensors that lie in parts in the inputs are no Evaluate but Parts.
+  bool byte_ranges = true;
 };
 
 // Refusals of the format (cannot-write, cannot-carry, ties: error) go to `diagnostics`.

@@ -76,12 +76,22 @@ bool any_overlap(std::vector<Extent>& extents) {
   return false;
 }
 
+// A single range or view is one of its own kind.
+Origin alone(const Parts& parts) {
+  if (parts.parts.size() != 1) return parts;
+  if (const auto* range = std::get_if<CopyRange>(&parts.parts.front())) return *range;
+  if (const auto* gather = std::get_if<Gather>(&parts.parts.front())) return *gather;
+  return parts;
+}
+
 ScheduledStorage own_storage(const Piece& piece) {
   ScheduledStorage storage;
   storage.nbytes = nbytes(piece.tensor);
   storage.dtype = piece.tensor.dtype;
-  if (!piece.view) {
-    storage.origin = Evaluate{piece.expr};
+  if (!piece.view && piece.parts) {
+    storage.origin = alone(*piece.parts);
+  } else if (!piece.view) {
+    storage.origin = Evaluate{piece.steps};
   } else if (is_contiguous(piece.view->shape, piece.view->strides)) {
     // An empty view may begin past its storage's end.
     const std::uint64_t begin = byte_extent(*piece.view).first;

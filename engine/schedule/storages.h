@@ -14,9 +14,12 @@ namespace regraft {
 // A tensor of the output that has no place yet.
 struct Piece {
   std::uint32_t planned;
-  ExprPtr expr;
+  ExprPtr expr;   // what it is, and tied by
+  ExprPtr steps;  // how it is made
   // The input's bytes, where nothing has to be computed.
   std::optional<View> view;
+  // The same for bytes of several places.
+  std::optional<Parts> parts;
   // The tensor is the view's elements in row-major order, under another shape: bytes of its own.
   bool rearranged = false;
   // Of values that no input has: the tensor of the target that they are for. Names that are one

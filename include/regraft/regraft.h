@@ -26,8 +26,9 @@
 
 namespace regraft {
 
-// Computes tensors where bytes cannot just be moved (casts, padding, interpolation, initial
-// values). This library has none; regraft::torch_evaluator() of <regraft/torch.h> gives one.
+// Computes tensors where bytes cannot just be moved (casts, interpolation, random values, padding
+// of many short rows). This library has none; regraft::torch_evaluator() of <regraft/torch.h> gives
+// one.
 class Evaluator;
 
 std::string_view library_version();  // "0.1.0"
@@ -65,6 +66,8 @@ struct MigrationOptions {
   Digest digest = Digest::xxh3;  // in the report
   // Refuses an output of more than this many times its inputs; 0: none.
   std::uint64_t max_growth = 4;
+  // Passes of the optimizer that are left out; what is written is the same.
+  std::vector<std::string> no_passes = {};
   // What computes tensors. Without one, a migration that has something to compute is refused before
   // anything is written; those that only move bytes need none.
   std::shared_ptr<Evaluator> evaluator = {};

@@ -11,6 +11,7 @@
 #include "catch.h"
 #include "compile/program.h"
 #include "formats/format.h"
+#include "plan/optimize.h"
 #include "plan/plan.h"
 #include "plan/policy/policies.h"
 #include "report/explain.h"
@@ -45,6 +46,7 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> set;
   std::vector<std::string> explain;  // names
   bool verbose = false;              // of them: all rules
+  std::vector<std::string> no_passes;
 };
 
 Options read_options() {
@@ -66,6 +68,8 @@ Options read_options() {
         options.set.emplace_back(pair.key.text, pair.value.text);
     else if (entry.key.text == "explain")
       for (const yaml::Node& name : entry.value.items) options.explain.push_back(name.text);
+    else if (entry.key.text == "no_pass")
+      for (const yaml::Node& name : entry.value.items) options.no_passes.push_back(name.text);
     else if (entry.key.text == "verbose")
       options.verbose = yaml::as_bool(entry.value).value();
     else
@@ -139,10 +143,14 @@ class Case {
     }
     plan_ = make_plan(*program_, inputs_, diagnostics_);
     CHECK(check_conservation(*plan_, inputs_) == std::nullopt);
+    const auto passes = passes_without(options_.no_passes);
+    REQUIRE(passes.ok());
+    CHECK(optimize(*plan_, passes->rewrites) == std::nullopt);
     if (options_.output.empty() || diagnostics_.has_errors()) return;
     const auto format = format_for_output(options_.output);
     if (!format) return diagnostics_.add(format.error());
-    schedule_ = make_schedule(*plan_, *program_, inputs_, **format, {}, diagnostics_);
+    schedule_ = make_schedule(*plan_, *program_, inputs_, **format,
+                              {.byte_ranges = passes->byte_ranges}, diagnostics_);
   }
 
   bool open(const std::string& path, const std::vector<std::string>& roots, Catalog& catalog) {

@@ -281,6 +281,104 @@ TEST_CASE("what has to be computed is asked of the evaluator") {
   CHECK(executed->tensor_digests[0] == digest_of(doubled));
 }
 
+TEST_CASE("parts of the inputs are written without an evaluator") {
+  Folder folder;
+  Source source;
+  source.tensor("a", DType::float32, {2, 3}, source.storage(noise(24), true));
+  source.tensor("b", DType::float32, {4, 3}, source.storage(noise(48, 2), true));
+  source.tensor("t", DType::float32, {3, 2}, source.storage(noise(24, 3)), 0, Shape{1, 3});
+  source.tensor("v", DType::float32, {3}, source.storage(noise(24, 4)));
+  const Checkpoint& checkpoint = source.open(folder / "in");
+  const auto input = [&](std::uint32_t i) { return load(0, i, source.catalog.tensors[i]); };
+  const std::string a = source.elements(source.catalog.tensors[0]),
+                    b = source.elements(source.catalog.tensors[1]),
+                    t = source.elements(source.catalog.tensors[2]);
+  Plan plan;
+  std::vector<std::string> bytes;
+  const auto put = [&](const ExprPtr& expr, std::string expected) {
+    PlannedTensor planned;
+    planned.name = "w" + std::to_string(plan.tensors.size());
+    planned.decision = Decision::transformed;
+    planned.expr = expr;
+    planned.from = loads_of(*expr);
+    plan.tensors.push_back(planned);
+    bytes.push_back(std::move(expected));
+  };
+  const std::string zeros(12, '\0');
+  SECTION("one after the other, with a filling") {
+    put(pad(cat({input(1), input(0)}, 0), {1, 0}, {8, 3}, 0.0), zeros + b + a + zeros);
+    put(cat({reshape(input(2), {2, 3}), input(0)}, 0), t + a);
+    put(fill(1.0, DType::float16, {3'000'000}), [] {
+      std::string ones;
+      for (int i = 0; i < 3'000'000; ++i) ones += {0, 0x3C};
+      return ones;
+    }());
+    put(cat({narrow(input(3), 0, 1, 2), narrow(input(3), 0, 0, 2)}, 0),
+        source.elements(source.catalog.tensors[3]).substr(4, 8) +
+            source.elements(source.catalog.tensors[3]).substr(0, 8));
+  }
+  SECTION("row by row") {
+    put(cat({input(0), narrow(input(1), 0, 2, 2)}, 1),
+        a.substr(0, 12) + b.substr(24, 12) + a.substr(12) + b.substr(36));
+    put(cat({input(1), narrow(input(1), 1, 0, 1)}, 1), [&] {
+      std::string rows;
+      for (std::size_t i = 0; i < 48; i += 12) rows += b.substr(i, 12) + b.substr(i, 4);
+      return rows;
+    }());
+    put(narrow(cat({input(0), narrow(input(1), 0, 0, 2)}, 1), 1, 2, 2),
+        a.substr(8, 4) + b.substr(0, 4) + a.substr(20, 4) + b.substr(12, 4));
+  }
+  for (const Format* format : {&torch_zip_format(), &safetensors_format()}) {
+    CAPTURE(format->name());
+    const auto made = schedule_of(plan, source.catalog, *format);
+    REQUIRE(made.schedule);
+    for (const ScheduledStorage& storage : made.schedule->storages) {
+      CHECK(std::holds_alternative<Parts>(storage.origin));
+      CHECK(!storage.known_crc);
+    }
+    const std::string path = folder / ("out" + std::string(format->suffixes()[0]));
+    ExecuteOptions options;
+    options.verify_output = true;
+    const auto executed = execute(*made.schedule, plan, {&checkpoint}, path, options);
+    REQUIRE(executed.ok());
+    CHECK_FALSE(executed->evaluator);
+    const auto written = open_checkpoint(path);
+    REQUIRE(written.ok());
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      CHECK((elements(*written, written->catalog.tensors[i]) == bytes[i]));
+      CHECK(executed->tensor_digests[i] == digest_of(bytes[i]));
+    }
+    // Those that passed by as a whole.
+    const std::vector<std::string>& digests = executed->input_digests[0];
+    const bool first_section = plan.tensors.size() == 4;
+    CHECK(digests[0] == digest_of(a));
+    CHECK(digests[1] == digest_of(b));
+    CHECK(digests[2] == (first_section ? digest_of(t) : ""));
+    CHECK(digests[3].empty());
+  }
+  // So are the checksums of records: of a and of b, which is read row by row.
+  for (const auto& [place, key] : {std::pair(0, "data/0"), std::pair(24 + 40, "data/1")}) {
+    std::string damaged = read_file(folder / "in");
+    damaged[static_cast<std::size_t>(place)] ^= 1;
+    test::write_file(folder / "in", damaged);
+    const Checkpoint bad{checkpoint.catalog,
+                         std::make_shared<test::PlainReader>(*InputFile::open(folder / "in"),
+                                                             source.catalog.storages, true)};
+    const auto made = schedule_of(plan, source.catalog, torch_zip_format());
+    const auto refused = execute(*made.schedule, plan, {&bad}, folder / "bad.pt", {});
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == Code::checksum);
+    CHECK(refused.error().where.key == key);
+    ExecuteOptions options;
+    options.verify = false;
+    options.force = true;
+    CHECK(execute(*made.schedule, plan, {&bad}, folder / "bad.pt", options).ok());
+    std::filesystem::remove(folder / "bad.pt");
+    damaged[static_cast<std::size_t>(place)] ^= 1;
+    test::write_file(folder / "in", damaged);
+  }
+}
+
 TEST_CASE("a hundred thousand small tensors", "[.slow]") {
   Folder folder;
   Source source;

@@ -219,7 +219,7 @@ TEST_CASE("what has to be computed needs an evaluator") {
   Vectors model;
   const std::string source = source_file(folder);
   const MigrationSpec by =
-      spec("rules: [{rename: x, to: a}]\npolicy: {missing: zeros, unexpected: drop}\n");
+      spec("rules: [{rename: x, to: a}]\npolicy: {missing: normal, unexpected: drop}\n");
   const MigrationReport report = load_into(model, by, source);
   REQUIRE_FALSE(report.ok());
   CHECK(report.messages().front().code == "no-evaluator");
@@ -240,6 +240,27 @@ TEST_CASE("what has to be computed needs an evaluator") {
   REQUIRE(computed.ok());
   CHECK(model.b == std::vector<float>{0, 0});
   CHECK(computed.json().find("zeros 1") != std::string::npos);
+}
+
+TEST_CASE("a pass that is left out changes what is computed, and not what is loaded") {
+  Folder folder;
+  const std::string source = source_file(folder);
+  const MigrationSpec by =
+      spec("rules: [{rename: x, to: a}]\npolicy: {missing: zeros, unexpected: drop}\n");
+  Vectors model;
+  model.b = {3, 3};
+  MigrationOptions options;
+  CHECK(load_into(model, by, source, options).ok());
+  CHECK(model.b == std::vector<float>{0, 0});
+  options.no_passes = {"byte-ranges"};
+  const MigrationReport computed = load_into(model, by, source, options);
+  REQUIRE_FALSE(computed.ok());
+  CHECK(computed.messages().front().code == "no-evaluator");
+  options.no_passes = {"byte-range"};
+  const MigrationReport refused = plan(by, source, options);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.messages().front().code == "usage");
+  CHECK(refused.messages().front().hint == "did you mean `byte-ranges`?");
 }
 
 // --- models of every kind ------------------------------------------------------------------------
@@ -498,6 +519,7 @@ TEST_CASE("what a callback throws leaves the call, and nothing has changed") {
   const MigrationSpec pads = spec("rules: [{drop: y}]\npolicy: {shape: pad}\n");
   MigrationOptions options;
   options.evaluator = std::make_shared<Swallows>();
+  options.no_passes = {"byte-ranges"};  // so that it is asked
   const auto throws = [&] {
     CHECK_THROWS_AS(apply(spec(""), source, folder / "out.pt", options), std::domain_error);
     CHECK(folder.names() == std::vector<std::string>{"source.safetensors"});

@@ -97,6 +97,56 @@ TEST_CASE("names of one reshaped tensor are tied") {
   CHECK(made.schedule->tensors[1].shares);
 }
 
+TEST_CASE("what was optimized is tied as it was") {
+  Source source;
+  source.tensor("x", DType::float32, {2, 3}, source.storage(noise(24), true));
+  const ExprPtr x = load(0, 0, source.catalog.tensors[0]);
+  Plan plan = plan_all(source.catalog);
+  const auto put = [&](const std::string& name, const ExprPtr& expr, ExprPtr optimized = nullptr) {
+    PlannedTensor planned;
+    planned.name = name;
+    planned.decision = Decision::transformed;
+    planned.expr = expr;
+    planned.optimized = std::move(optimized);
+    plan.tensors.push_back(planned);
+  };
+  const auto there_and_back = [&] { return cat({narrow(x, 0, 0, 1), narrow(x, 0, 1, 1)}, 0); };
+  put("back", there_and_back(), x);
+  put("back too", there_and_back(), x);
+  put("by another way", cat({narrow(x, 1, 0, 1), narrow(x, 1, 1, 2)}, 1), x);
+  const auto made = schedule_of(plan, source.catalog, torch_zip_format());
+  for (PlannedTensor& planned : plan.tensors) planned.optimized = nullptr;
+  const auto plain =
+      schedule_of(plan, source.catalog, torch_zip_format(), {}, {.byte_ranges = false});
+  REQUIRE(made.schedule);
+  REQUIRE(plain.schedule);
+  REQUIRE(made.schedule->storages.size() == 3);
+  for (const auto* schedule : {&*made.schedule, &*plain.schedule}) {
+    std::vector<std::uint32_t> storages;
+    for (const ScheduledTensor& tensor : schedule->tensors)
+      storages.push_back(tensor.tensor.storage);
+    CHECK(storages == std::vector<std::uint32_t>{0, 1, 1, 2});
+  }
+  CHECK(made.schedule->layout.storage_offsets == plain.schedule->layout.storage_offsets);
+  // Copied whole: the record's checksum is known.
+  CHECK(range(*made.schedule, 1).length == 24);
+  CHECK(made.schedule->storages[1].known_crc);
+  CHECK(std::holds_alternative<Evaluate>(plain.schedule->storages[1].origin));
+}
+
+TEST_CASE("bits beside the bytes stay with views, and go where tensors are put together") {
+  Source source;
+  source.tensor("x", DType::float32, {4}).neg = true;
+  const ExprPtr x = load(0, 0, source.catalog.tensors[0]);
+  Plan plan = plan_all(source.catalog);
+  plan.tensors[0].expr = cat({narrow(x, 0, 0, 1), narrow(x, 0, 1, 3)}, 0);
+  plan.tensors[0].optimized = x;
+  const auto made = schedule_of(plan, source.catalog, safetensors_format());
+  REQUIRE(made.schedule);
+  CHECK(std::holds_alternative<Evaluate>(made.schedule->storages[0].origin));
+  CHECK_FALSE(made.schedule->tensors[0].tensor.neg);
+}
+
 TEST_CASE(".pt: a storage is written whole, or its views are compacted") {
   Source source;
   const std::uint32_t storage = source.storage(noise(400), true);
