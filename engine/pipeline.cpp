@@ -1,5 +1,6 @@
 #include "pipeline.h"
 
+#include <map>
 #include <new>
 
 #include "plan/optimize.h"
@@ -17,26 +18,54 @@ CompileInputs compile_inputs(const Request& request) {
   CompileInputs inputs;
   inputs.set = request.set;
   inputs.spec_directory = directory_of(request.spec_path);
-  if (!request.sources.empty()) inputs.source_directory = directory_of(request.sources.front());
+  if (!request.sources.empty()) inputs.source_directories.emplace();
+  for (const SourceInput& source : request.sources)
+    inputs.source_directories->emplace(source.alias, directory_of(source.path));
   inputs.verbs = all_verbs();
   inputs.policies = all_policies();
   return inputs;
 }
 
+// Every source behind the first has an alias of its own.
+bool check_aliases(const std::vector<SourceInput>& sources, Diagnostics& diagnostics) {
+  const auto fail = [&](std::string message, std::string hint) {
+    diagnostics.add(error(Code::usage, {}, std::move(message), std::move(hint)));
+  };
+  std::map<std::string_view, std::string_view> paths;
+  for (std::size_t i = 1; i < sources.size(); ++i) {
+    const auto& [alias, path] = sources[i];
+    if (!is_alias(alias))
+      fail(quoted(alias) + " cannot be the alias of " + quoted(path), std::string(kAliasRule));
+    else if (const auto [first, fresh] = paths.emplace(alias, path); !fresh)
+      fail("two sources have the alias " + quoted(alias) + ": " + quoted(first->second) + " and " +
+               quoted(path),
+           "give each an alias of its own");
+  }
+  return !diagnostics.has_errors();
+}
+
 // A checkpoint with its names below the root.
 Result<Checkpoint> open_below_root(const std::string& path, const std::vector<std::string>& roots,
-                                   const Limits& limits) {
+                                   const Limits& limits, const std::string& alias = {}) {
   REGRAFT_TRY(Checkpoint checkpoint, open_checkpoint(path, limits));
-  REGRAFT_TRY(checkpoint.catalog, select_root(std::move(checkpoint.catalog), roots));
+  REGRAFT_TRY(checkpoint.catalog, select_root(std::move(checkpoint.catalog), roots, alias));
   return checkpoint;
+}
+
+Result<Checkpoint> open_source(const SourceInput& source, const Program& program,
+                               const Limits& limits) {
+  const SourceNeeds* needs = program.needs(source.alias);
+  return open_below_root(source.path, needs ? needs->roots : std::vector<std::string>(), limits,
+                         source.alias);
 }
 
 // `source.root` speaks of the source; a target that was saved the same way is found by it too.
 Result<Checkpoint> open_target(const std::string& path, const Program& program,
                                const Limits& limits) {
   Result<Checkpoint> found = open_below_root(path, {}, limits);
-  if (found || !program.has_roots || found.error().code != Code::root_ambiguous) return found;
-  Result<Checkpoint> as_source = open_below_root(path, program.roots, limits);
+  const std::vector<std::string>& roots = program.source.roots;
+  if (found || roots.empty() || found.error().code != Code::root_ambiguous) return found;
+  Result<Checkpoint> as_source = open_below_root(path, roots, limits);
   return as_source ? std::move(as_source) : std::move(found);
 }
 
@@ -47,8 +76,8 @@ bool open_inputs(const Request& request, Run& run) {
     else
       run.diagnostics.add(std::move(opened).error());
   };
-  for (const std::string& path : request.sources)
-    add(open_below_root(path, run.program->roots, request.limits));
+  for (const SourceInput& source : request.sources)
+    add(open_source(source, *run.program, request.limits));
   if (request.model)
     run.checkpoints.push_back(*request.model);
   else if (request.target)
@@ -56,7 +85,7 @@ bool open_inputs(const Request& request, Run& run) {
   if (run.diagnostics.has_errors()) return false;
   for (std::size_t i = 0; i < request.sources.size(); ++i)
     if (request.until == Stage::execute && !run.checkpoints[i].reader)
-      run.diagnostics.add(error(Code::no_values, file_location(request.sources[i]),
+      run.diagnostics.add(error(Code::no_values, file_location(request.sources[i].path),
                                 "the source has names and shapes, and no values to write",
                                 "`plan` works with a schema; `apply` needs the checkpoint"));
   if (run.diagnostics.has_errors()) return false;
@@ -100,6 +129,7 @@ std::unique_ptr<Run> run(const Request& request) {
   Run& run = *result;
   Diagnostics& diagnostics = run.diagnostics;
 
+  if (!check_aliases(request.sources, diagnostics)) return result;
   run.spec = read_spec(request.spec, diagnostics);
   if (!run.spec || request.until == Stage::spec) return result;
 

@@ -19,11 +19,16 @@ namespace regraft {
 
 enum class Stage { spec, program, plan, schedule, execute };
 
+struct SourceInput {
+  std::string alias;  // "" for the first, and only for it
+  std::string path;
+};
+
 struct Request {
   yaml::Node spec;        // the document, from a file or put together
   std::string spec_path;  // "" for rules of the command line
   std::vector<std::pair<std::string, std::string>> set;
-  std::vector<std::string> sources;  // paths; may be empty up to Stage::program
+  std::vector<SourceInput> sources;  // may be empty up to Stage::program
   std::optional<std::string> target;
   std::shared_ptr<const Checkpoint> model;  // in place of `target`: a model in memory
   std::string output;                       // "" without one

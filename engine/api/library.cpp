@@ -50,8 +50,13 @@ DigestKind kind(Digest digest) {
   return DigestKind::xxh3;
 }
 
-void set_options(const MigrationOptions& options, Request& request) {
+void set_inputs(const std::string& source, const MigrationOptions& options, Request& request) {
+  request.sources = {{"", source}};
+  for (const auto& [alias, path] : options.sources) request.sources.push_back({alias, path});
   if (!options.target.empty()) request.target = options.target;
+}
+
+void set_options(const MigrationOptions& options, Request& request) {
   request.strict = options.strict;
   request.max_growth = options.max_growth;
   request.no_passes = options.no_passes;
@@ -195,8 +200,8 @@ void go_on(Impl& impl, const MigrationOptions& options) {
 MigrationReport migrate(const MigrationSpec& spec, const std::string& source,
                         const std::string& output, const MigrationOptions& options, Stage until) {
   auto impl = begin(spec, until);
-  impl->request.sources = {source};
   impl->request.output = output;
+  set_inputs(source, options, impl->request);
   set_options(options, impl->request);
   if (until == Stage::execute && output.empty())
     impl->run->diagnostics.add(error(Code::usage, {}, "the output has no name",
@@ -288,7 +293,7 @@ MigrationReport apply(const MigrationSpec& spec, const std::string& source,
 MigrationReport load_into(Model& model, const MigrationSpec& spec, const std::string& source,
                           const MigrationOptions& options) {
   auto impl = begin(spec, Stage::execute);
-  impl->request.sources = {source};
+  set_inputs(source, options, impl->request);
   set_options(options, impl->request);
   impl->request.into_memory = true;
   Diagnostics& diagnostics = impl->run->diagnostics;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,6 +77,7 @@ struct Extra {
 
 struct Catalog {
   std::string path;    // as the user gave it
+  std::string alias;   // of a further source: its names begin with `alias::`; "" for all others
   std::string format;  // "torch-zip", "torchscript", "safetensors", "schema"
   std::uint64_t file_bytes = 0;
   std::string metadata_digest;  // SHA-256, raw, over all bytes that are not tensor data
@@ -103,7 +105,12 @@ Status check_view(const Catalog& catalog, const Tensor& tensor, std::uint64_t pi
 // optimizer's. The root becomes containers[0], with its metadata and its path from the top;
 // containers outside of it go. When there is no tensor, extras whose summary says "pickled module"
 // are named. Errors: root-not-found, root-ambiguous (lists candidates and the `root:` line to add),
-// and tensor-corrupt when two tensors have one dotted name.
-Result<Catalog> select_root(Catalog catalog, const std::vector<std::string>& roots);
+// and tensor-corrupt when two tensors have one dotted name. With an alias, names and the paths of
+// extras begin with `alias::`.
+Result<Catalog> select_root(Catalog catalog, const std::vector<std::string>& roots,
+                            std::string alias = {});
+
+// `other::` for the alias `other`.
+std::string alias_prefix(std::string_view alias);
 
 }  // namespace regraft

@@ -54,8 +54,9 @@ std::string yaml_scalar(const std::string& text) {
   return result + "\"";
 }
 
-std::string root_line(const std::string& path) {
-  return "`source: {root: " + yaml_scalar(path) + "}`";
+std::string root_line(const std::string& alias, const std::string& path) {
+  const std::string root = "{root: " + yaml_scalar(path) + "}";
+  return "`source: " + (alias.empty() ? root : "{aliases: {" + alias + ": " + root + "}}") + "`";
 }
 
 std::string count_of(std::uint64_t count, const std::string& what) {
@@ -64,7 +65,8 @@ std::string count_of(std::uint64_t count, const std::string& what) {
 
 class RootSearch {
  public:
-  explicit RootSearch(Catalog catalog) : catalog_(std::move(catalog)) {
+  RootSearch(Catalog catalog, std::string alias)
+      : catalog_(std::move(catalog)), alias_(std::move(alias)) {
     const std::vector<Container>& containers = catalog_.containers;
     direct_.resize(containers.size());
     for (const Tensor& tensor : catalog_.tensors) {
@@ -81,7 +83,9 @@ class RootSearch {
   Result<Catalog> run(const std::vector<std::string>& roots) {
     if (catalog_.tensors.empty()) return no_tensors();
     REGRAFT_TRY(const std::size_t root, roots.empty() ? found() : given(roots));
-    return below(root);
+    REGRAFT_TRY(Catalog result, below(root));
+    if (!alias_.empty()) put_alias(result);
+    return result;
   }
 
  private:
@@ -89,6 +93,14 @@ class RootSearch {
     return static_cast<std::size_t>(catalog_.containers[i].parent);
   }
   Location where() const { return file_location(catalog_.path); }
+  std::string root_line(const std::string& path) const { return regraft::root_line(alias_, path); }
+
+  void put_alias(Catalog& catalog) const {
+    const std::string prefix = alias_prefix(alias_);
+    for (Tensor& tensor : catalog.tensors) tensor.name.insert(0, prefix);
+    for (Extra& extra : catalog.extras) extra.path.insert(0, prefix);
+    catalog.alias = alias_;
+  }
 
   // The containers for which `wanted` holds and that lie in no other such one, nor in an optimizer.
   template <typename Wanted>
@@ -286,14 +298,18 @@ class RootSearch {
   }
 
   Catalog catalog_;
+  const std::string alias_;
   std::vector<std::uint64_t> direct_;  // tensors in a container itself
   std::vector<std::uint64_t> below_;   // and with those further down
 };
 
 }  // namespace
 
-Result<Catalog> select_root(Catalog catalog, const std::vector<std::string>& roots) {
-  return RootSearch(std::move(catalog)).run(roots);
+Result<Catalog> select_root(Catalog catalog, const std::vector<std::string>& roots,
+                            std::string alias) {
+  return RootSearch(std::move(catalog), std::move(alias)).run(roots);
 }
+
+std::string alias_prefix(std::string_view alias) { return std::string(alias) + "::"; }
 
 }  // namespace regraft

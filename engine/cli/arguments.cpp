@@ -42,6 +42,8 @@ std::string command_with(const MigrateOptions& options, const std::string& spec,
   };
   word(shell_quoted(spec));
   word(shell_quoted(source));
+  for (const SourceInput& one : request.sources)
+    word(shell_quoted(std::string(one.alias).append("=").append(one.path)));
   if (options.spec.root) option("--root", *options.spec.root);
   if (request.target) option("-t", *request.target);
   if (!request.output.empty()) option("-o", request.output);
@@ -54,8 +56,35 @@ std::string command_with(const MigrateOptions& options, const std::string& spec,
   return text;
 }
 
+// `other=more.safetensors`; empty for a path, also for a file whose name reads like it.
+std::optional<SourceInput> aliased(const std::string& word) {
+  const std::size_t equal = word.find('=');
+  if (equal == std::string::npos || word.find('/') < equal || ::access(word.c_str(), F_OK) == 0)
+    return std::nullopt;
+  return SourceInput{word.substr(0, equal), word.substr(equal + 1)};
+}
+
+// Takes the sources with an alias out of the positionals.
+bool take_aliased(MigrateOptions& options, Diagnostics& diagnostics) {
+  std::vector<std::string> paths;
+  for (std::string& word : options.positionals) {
+    std::optional<SourceInput> source = aliased(word);
+    if (!source) {
+      paths.push_back(std::move(word));
+    } else if (source->path.empty()) {
+      diagnostics.add(
+          usage(quoted(word) + " names no file", "a source with an alias is " + word + "FILE"));
+    } else {
+      options.request.sources.push_back(std::move(*source));
+    }
+  }
+  options.positionals = std::move(paths);
+  return !diagnostics.has_errors();
+}
+
 // SPEC and SOURCE out of the positionals; false when they do not make sense.
 bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
+  if (!take_aliased(options, diagnostics)) return false;
   std::vector<std::string>& paths = options.positionals;
   const std::string command = options.explained ? "regraft explain NAME" : command_of(options);
   if (options.explained && paths.size() >= 2 && ::access(options.explained->c_str(), F_OK) == 0 &&
@@ -87,7 +116,6 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
       paths.erase(paths.begin());
     }
   }
-  options.request.sources = paths;
   if (options.spec.path.empty() && options.spec.rules.empty() && !only_policies) {
     diagnostics.add(usage("there is no spec", command + " SPEC SOURCE"));
     return false;
@@ -101,15 +129,26 @@ bool sort_positionals(MigrateOptions& options, Diagnostics& diagnostics) {
   if (paths.size() > 1) {
     diagnostics.add(usage("there is one source, not " + std::to_string(paths.size()) + ": " +
                               quoted(paths[1]) + " is too many",
-                          "the target is given with -t, the output with -o"));
+                          "a further source has an alias, for instance " +
+                              shell_quoted("other=" + paths[1]) +
+                              "; the target is given with -t, the output with -o"));
     return false;
   }
   const bool needs_source =
       options.request.until != Stage::spec && options.request.until != Stage::program;
+  std::vector<SourceInput>& sources = options.request.sources;
+  if (paths.empty() && !sources.empty()) {
+    diagnostics.add(usage("the first source has no alias, and " +
+                              quoted(sources.front().alias + "=" + sources.front().path) +
+                              " is the only one",
+                          "give it as " + shell_quoted(sources.front().path)));
+    return false;
+  }
   if (needs_source && paths.empty()) {
     diagnostics.add(usage("there is no source", command + " SPEC SOURCE"));
     return false;
   }
+  if (!paths.empty()) sources.insert(sources.begin(), {"", paths.front()});
   return true;
 }
 
@@ -145,7 +184,8 @@ struct SideFile {
 
 // Nothing is written over an input, or twice; said before anything is read.
 bool check_place(const MigrateOptions& options, const SideFile& file, Diagnostics& diagnostics) {
-  std::vector<std::string> inputs = options.request.sources;
+  std::vector<std::string> inputs;
+  for (const SourceInput& source : options.request.sources) inputs.push_back(source.path);
   if (options.request.target) inputs.push_back(*options.request.target);
   if (!options.spec.path.empty()) inputs.push_back(options.spec.path);
   for (const std::string& input : inputs)

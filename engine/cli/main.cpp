@@ -71,7 +71,8 @@ void add_policy(CLI::App& app, const Policy& policy, MigrateOptions& options) {
 
 // What a run is of: spec, source and target.
 void add_input_options(CLI::App& app, MigrateOptions& options) {
-  app.add_option("paths", options.positionals, "SPEC and SOURCE; with -e, SOURCE alone")
+  app.add_option("paths", options.positionals,
+                 "SPEC and SOURCE; with -e, SOURCE alone; then further sources as ALIAS=FILE")
       ->type_name("PATH");
   app.add_option("-t,--target", options.request.target,
                  "The model to load into: a checkpoint or a schema")

@@ -39,7 +39,22 @@ OutputOptions compile_output(const Spec& spec, Diagnostics& diagnostics) {
   return output;
 }
 
+SourceNeeds needs_of(const SourceSection& section, Diagnostics& diagnostics) {
+  SourceNeeds needs;
+  needs.alias = section.alias;
+  for (const yaml::Node& path : section.root) needs.roots.push_back(path.text);
+  if (!section.require.is_null()) needs.require = read_patterns(section.require, diagnostics);
+  return needs;
+}
+
 }  // namespace
+
+const SourceNeeds* Program::needs(std::string_view alias) const {
+  if (alias.empty()) return &source;
+  const auto found = std::find_if(aliases.begin(), aliases.end(),
+                                  [&](const SourceNeeds& one) { return one.alias == alias; });
+  return found == aliases.end() ? nullptr : &*found;
+}
 
 std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
                                Diagnostics& diagnostics) {
@@ -49,9 +64,15 @@ std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
   program.revises = spec.revises;
   program.fingerprint = fingerprint(spec);
   program.text = spec.tree.where.text;
-  for (const yaml::Node& path : spec.root) program.roots.push_back(path.text);
-  program.has_roots = spec.has_root;
-  if (!spec.require.is_null()) program.require = read_patterns(spec.require, diagnostics);
+  program.source = needs_of(spec.source, diagnostics);
+  for (const SourceSection& section : spec.aliases) {
+    program.aliases.push_back(needs_of(section, diagnostics));
+    if (inputs.source_directories && !inputs.source_directories->contains(section.alias))
+      diagnostics.add(error(Code::usage, section.where,
+                            "the spec is for a source with the alias " + quoted(section.alias) +
+                                ", and none is given",
+                            "give it behind the first source: " + section.alias + "=FILE"));
+  }
   program.variables = read_variables(spec, inputs, diagnostics);
   std::vector<std::string> used;
   program.rules = compile_rules(spec, inputs, program.variables, used, diagnostics);

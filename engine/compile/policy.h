@@ -40,7 +40,8 @@ struct Situation {
   const Tensor* target = nullptr;
   ExprPtr target_values;  // null: the target has none
   ExprPtr result;
-  std::string_view tied_as;  // the first of the names it is tied to in the target, or its own
+  std::string_view tied_as;     // the first of the names it is tied to in the target, or its own
+  std::string_view alias = {};  // of `unexpected`: the source's that the name still begins with
 };
 
 // The part of a result that a shape policy carries over. One number a dimension, in elements.

@@ -29,6 +29,14 @@ std::string print(const Where& where) {
   return out;
 }
 
+std::string print(const SourceNeeds& needs) {
+  const std::string of = needs.alias.empty() ? "" : " of " + needs.alias;
+  std::string out;
+  for (const std::string& root : needs.roots) out += "root" + of + " " + quoted(root) + "\n";
+  if (!needs.require.empty()) out += "require" + of + " " + patterns(needs.require) + "\n";
+  return out;
+}
+
 std::string print(const PolicyCase& one) {
   std::string out(one.word);
   if (!one.match.empty()) out += " match " + patterns(one.match);
@@ -43,9 +51,9 @@ std::string print(const Program& program) {
   for (const auto& [name, variable] : program.variables)
     out += "var " + name + ": " +
            (variable.value ? describe(*variable.value) : "known with its source") + "\n";
-  if (program.has_roots)
-    for (const std::string& root : program.roots) out += "root " + quoted(root) + "\n";
-  if (!program.require.empty()) out += "require " + patterns(program.require) + "\n";
+  out += print(program.source);
+  for (const SourceNeeds& needs : program.aliases)
+    out += "source " + needs.alias + "\n" + print(needs);
   for (std::size_t i = 0; i < program.rules.size(); ++i) {
     const Rule& rule = program.rules[i];
     out += "rule " + std::to_string(i + 1) + " (" + position(rule.where) + ")";

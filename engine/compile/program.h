@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -74,14 +75,20 @@ struct OutputOptions {
   TiesMode ties = TiesMode::duplicate;
 };
 
+// What a source has to be.
+struct SourceNeeds {
+  std::string alias;  // "" for the first
+  std::vector<std::string> roots;
+  std::vector<RuleEntry> require;  // of names without `alias::`
+};
+
 struct Program {
   std::string name, revision, revises, fingerprint;
   SourceTextPtr text;  // of the spec; null when it was put together
   Variables variables;
   std::vector<std::string> unused_variables;
-  std::vector<std::string> roots;
-  bool has_roots = false;
-  std::vector<RuleEntry> require;
+  SourceNeeds source;
+  std::vector<SourceNeeds> aliases;  // what the spec says of further sources
   std::vector<Rule> rules;
   std::array<BoundPolicy, 5> policies;  // by PolicyKind
   Expectations expect;
@@ -89,13 +96,17 @@ struct Program {
   [[nodiscard]] const BoundPolicy& policy(PolicyKind kind) const {
     return policies[static_cast<std::size_t>(kind)];
   }
+  // Null when the spec does not speak of that source.
+  [[nodiscard]] const SourceNeeds* needs(std::string_view alias) const;
 };
 
 // What a spec's meaning depends on beside its text.
 struct CompileInputs {
   std::vector<std::pair<std::string, std::string>> set;  // --set NAME=VALUE, in order
   std::string spec_directory;                            // for `from: ./F`; "" is the current one
-  std::optional<std::string> source_directory;  // for `from: F`; empty: not known yet (`check`)
+  // By alias, the first source's under "": for `from: F` and `from: alias::F`, and for the aliases
+  // that have to be given. Empty: not known yet (`check`).
+  std::optional<std::map<std::string, std::string, std::less<>>> source_directories;
   std::span<const Verb* const> verbs;
   std::span<const Policy* const> policies;
 };

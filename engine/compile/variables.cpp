@@ -96,7 +96,8 @@ bool stays_inside(std::string_view path) {
 }
 
 constexpr auto kFromKeys = std::to_array<Key>({
-    {"from", "A JSON file beside the source; with `./` beside the spec."},
+    {"from",
+     "A JSON file beside the source; `alias::F` beside that source, `./F` beside the spec."},
     {"key", "The dotted path of the value inside it."},
     {"default", "The value when the file or the key is not there."},
 });
@@ -116,12 +117,12 @@ class FromFile {
     if (!key || !key->is_scalar())
       return fail(node_, "a `from` variable has no `key`",
                   "add `key: a.b`, the value's dotted path");
-    const bool beside_spec = from.text.starts_with("./");
-    if (!beside_spec && !inputs_.source_directory)
-      return std::nullopt;  // known when there is a source
-    const std::string& directory = beside_spec ? inputs_.spec_directory : *inputs_.source_directory;
-    const std::string path = (directory.empty() ? "" : directory + "/") +
-                             (beside_spec ? from.text.substr(2) : from.text);
+    const auto place = find(from);
+    if (!place) return std::nullopt;
+    const auto& [directory, file] = *place;
+    if (!directory)
+      return otherwise(from, "no source has the alias " + quoted(alias_in(from.text)));
+    const std::string path = (directory->empty() ? "" : *directory + "/") + file;
     std::ifstream stream(path, std::ios::binary);
     if (!stream) return otherwise(from, "cannot open " + quoted(path));
     std::stringstream text;
@@ -141,6 +142,28 @@ class FromFile {
   }
 
  private:
+  // `other` of `other::config.json`; empty without one.
+  static std::string_view alias_in(std::string_view from) {
+    const std::size_t colons = from.find("::");
+    const std::string_view alias = from.substr(0, colons);
+    return colons != std::string_view::npos && is_alias(alias) ? alias : std::string_view{};
+  }
+
+  // The folder, null when there is no source of that alias, and the file in it. Empty when sources
+  // are not known yet, or what stands there is no such path.
+  std::optional<std::pair<const std::string*, std::string>> find(const yaml::Node& from) {
+    if (from.text.starts_with("./")) return std::pair(&inputs_.spec_directory, from.text.substr(2));
+    const std::string_view alias = alias_in(from.text);
+    const std::string file = alias.empty() ? from.text : from.text.substr(alias.size() + 2);
+    if (!stays_inside(file)) {
+      fail(from, "behind the alias stands a relative path without `..`, not " + quoted(file));
+      return std::nullopt;
+    }
+    if (!inputs_.source_directories) return std::nullopt;
+    const auto found = inputs_.source_directories->find(alias);
+    return std::pair(found == inputs_.source_directories->end() ? nullptr : &found->second, file);
+  }
+
   std::optional<Value> fail(const yaml::Node& at, std::string message, std::string hint = {}) {
     diagnostics_.add(error(Code::bad_var, at.where, std::move(message), std::move(hint)));
     return std::nullopt;

@@ -73,8 +73,15 @@ class Flow {
         const std::uint32_t item =
             append(tensors[i].name, load(input, i, tensors[i]), kNone, last_);
         items_[item].order = item;
-        by_name_.emplace(items_[item].name, item);
-        wait(item, 0);
+        const auto [there, first] = by_name_.emplace(items_[item].name, item);
+        if (first)
+          wait(item, 0);
+        else
+          fail(error(Code::collision, {},
+                     "two tensors are named " + quoted(tensors[i].name) + ": one of " +
+                         quoted(inputs_.sources.front()->path) + ", and one of " +
+                         quoted(inputs_.sources[input]->path) + " with its alias",
+                     "give the source another alias"));
       }
     }
   }

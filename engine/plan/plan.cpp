@@ -11,6 +11,13 @@ std::vector<const Catalog*> Inputs::all() const {
   return catalogs;
 }
 
+std::string_view Inputs::alias_of(std::string_view name) const {
+  for (const Catalog* source : sources)
+    if (!source->alias.empty() && name.starts_with(alias_prefix(source->alias)))
+      return source->alias;
+  return {};
+}
+
 Plan make_plan(const Program& program, const Inputs& inputs, Diagnostics& diagnostics) {
   Plan plan;
   plan.has_target = inputs.target != nullptr;

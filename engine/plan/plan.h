@@ -119,6 +119,8 @@ struct Inputs {
   [[nodiscard]] std::uint32_t target_index() const {
     return static_cast<std::uint32_t>(sources.size());
   }
+  // The alias of a source that a name begins with; empty without one.
+  [[nodiscard]] std::string_view alias_of(std::string_view name) const;
 };
 
 // Plans a run. Every violation of policy, expect, count and require is in `diagnostics`; the plan

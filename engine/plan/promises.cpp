@@ -71,18 +71,22 @@ void for_unused(const Program& program, const Plan& plan, Visit visit) {
 }  // namespace
 
 void check_require(const Program& program, const Inputs& inputs, Diagnostics& diagnostics) {
-  const std::vector<Tensor>& tensors = inputs.sources.front()->tensors;
-  for (const RuleEntry& entry : program.require) {
-    const bool there = std::any_of(tensors.begin(), tensors.end(), [&](const Tensor& tensor) {
-      return entry.pattern.found_in(tensor.name);
-    });
-    if (!there)
-      diagnostics.add(error(Code::require_unmet, entry.where,
-                            "no tensor of " + quoted(inputs.sources.front()->path) + " matches " +
-                                quoted(entry.pattern.text()) + ", which this spec requires",
-                            "the spec is for another checkpoint; `regraft inspect --keys " +
-                                shell_quoted(inputs.sources.front()->path) +
-                                "` lists this one's names"));
+  for (const Catalog* source : inputs.sources) {
+    const SourceNeeds* needs = program.needs(source->alias);
+    if (!needs) continue;
+    const std::size_t prefix = source->alias.empty() ? 0 : alias_prefix(source->alias).size();
+    for (const RuleEntry& entry : needs->require) {
+      const bool there =
+          std::any_of(source->tensors.begin(), source->tensors.end(), [&](const Tensor& tensor) {
+            return entry.pattern.found_in(std::string_view(tensor.name).substr(prefix));
+          });
+      if (!there)
+        diagnostics.add(error(Code::require_unmet, entry.where,
+                              "no tensor of " + quoted(source->path) + " matches " +
+                                  quoted(entry.pattern.text()) + ", which this spec requires",
+                              "the spec is for another checkpoint; `regraft inspect --keys " +
+                                  shell_quoted(source->path) + "` lists this one's names"));
+    }
   }
 }
 

@@ -57,6 +57,10 @@ class Matcher {
   void without_target() {
     plan_.tensors.reserve(results_.size());
     for (const Live& result : results_) {
+      if (!inputs_.alias_of(result.name).empty()) {
+        unexpected(result);
+        continue;
+      }
       PlannedTensor planned = from_result(result.name, result);
       finish(planned, result.expr, result.expr);
       plan_.tensors.push_back(std::move(planned));
@@ -139,7 +143,7 @@ class Matcher {
       const bool says_all = chosen.word == "error" && (settled.code == Code::missing_tensor ||
                                                        settled.code == Code::unexpected_tensor);
       violations_.add(settled.code, chosen.where, planned.name, says_all ? "" : settled.message,
-                      settled.hint);
+                      settled.hint, !situation.alias.empty());
       return false;
     }
     if (settled.decision == Decision::loaded || settled.continues) {
@@ -247,19 +251,22 @@ class Matcher {
     std::unordered_map<std::string_view, bool> known;
     known.reserve(inputs_.target->tensors.size());
     for (const Tensor& tensor : inputs_.target->tensors) known.emplace(tensor.name, true);
-    for (const Live& result : results_) {
-      if (known.contains(result.name)) continue;
-      PlannedTensor planned = from_result(result.name, result);
-      ExprPtr expr = result.expr;
-      const Situation situation{result.name, nullptr, nullptr, result.expr, result.name};
-      consult(PolicyKind::unexpected, situation, planned, expr);
-      plan_.unexpected.push_back({result.name, expr->dtype, expr->shape, planned.from,
-                                  planned.policy_word, planned.policy});
-      if (planned.decision != Decision::unexpected) continue;
-      finish(planned, expr, expr);
-      if (planned.expr) planned.decision = Decision::unexpected;
-      plan_.tensors.push_back(std::move(planned));
-    }
+    for (const Live& result : results_)
+      if (!known.contains(result.name)) unexpected(result);
+  }
+
+  void unexpected(const Live& result) {
+    PlannedTensor planned = from_result(result.name, result);
+    ExprPtr expr = result.expr;
+    const Situation situation{result.name, nullptr,     nullptr,
+                              result.expr, result.name, inputs_.alias_of(result.name)};
+    consult(PolicyKind::unexpected, situation, planned, expr);
+    plan_.unexpected.push_back(
+        {result.name, expr->dtype, expr->shape, planned.from, planned.policy_word, planned.policy});
+    if (planned.decision != Decision::unexpected) return;
+    finish(planned, expr, expr);
+    if (planned.expr) planned.decision = Decision::unexpected;
+    plan_.tensors.push_back(std::move(planned));
   }
 
   const Program& program_;

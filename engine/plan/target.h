@@ -6,7 +6,8 @@
 
 namespace regraft {
 
-// Fills Plan::tensors and Plan::unexpected. Without a target every result is the output.
+// Fills Plan::tensors and Plan::unexpected. Without a target every result is the output, but for
+// names that still begin with the alias of their source: those are unexpected too.
 void match_target(const Program& program, const Inputs& inputs, const std::vector<Live>& results,
                   Plan& plan, Diagnostics& diagnostics);
 
@@ -23,11 +24,12 @@ void check_promises(const Program& program, const Inputs& inputs, const Plan& pl
 void warn_unused(const Program& program, const Plan& plan, Diagnostics& diagnostics);
 std::vector<Suggestion> suggest(const Inputs& inputs, const Plan& plan);
 
-// "2 missing tensors: 'a', 'b'": violations of one code and one place are one diagnostic.
+// "2 missing tensors: 'a', 'b'": violations of one code and one place are one diagnostic, those of
+// names that still have an alias apart from the others.
 class Violations {
  public:
   void add(Code code, const Location& where, const std::string& name, const std::string& detail,
-           std::string hint);
+           std::string hint, bool aliased = false);
   void report(const Program& program, Diagnostics& diagnostics);
 
  private:
@@ -35,6 +37,7 @@ class Violations {
     Code code;
     Location where;
     std::string hint;
+    bool aliased;
     std::vector<std::string> names;  // with their details
   };
   std::vector<Group> groups_;

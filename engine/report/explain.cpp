@@ -175,12 +175,13 @@ class Explainer {
       tell_way(telling, alive(reaching(planned)));
   }
 
-  // Without a target, the output's names; with one, those that it does not have. What is a name of
-  // the source that no rule changed has been told.
+  // Without a target, the output's names; with one, those that it does not have, and names that
+  // still have an alias. What is a name of the source that no rule changed has been told.
   void results() {
+    const bool unexpected = plan_.has_target || !inputs_.alias_of(name_).empty();
     for (const std::uint32_t item : alive(name_)) {
-      if (plan_.has_target && told_[item] && trail_.items[item].rule == kNone) continue;
-      Telling& telling = begin(plan_.has_target ? Role::result : Role::output, item);
+      if (unexpected && told_[item] && trail_.items[item].rule == kNone) continue;
+      Telling& telling = begin(unexpected ? Role::result : Role::output, item);
       tell_way(telling, {item});
       ends_of_result(telling, item);
     }
@@ -566,9 +567,11 @@ class Explainer {
     end.result_shape = result.shape;
     const PolicyCase& chosen = program_.policy(PolicyKind::unexpected).case_for(result.name);
     end.policies.emplace_back(PolicyKind::unexpected, &chosen);
+    const std::string_view alias = inputs_.alias_of(result.name);
+    if (!alias.empty()) end.text = "still has the alias of its source";
     if (result.policy_word == "error") {
       const Settled settled = chosen.action->settle(
-          {result.name, nullptr, nullptr, trail_.items[item].expr, result.name});
+          {result.name, nullptr, nullptr, trail_.items[item].expr, result.name, alias});
       end.code = settled.code;
       end.hint = settled.hint;
     }

@@ -267,7 +267,8 @@ class TextExplanation {
       return rule + " fails, so the rules behind it did not run and the target was not consulted";
     }
     if (end.status == "unexpected" && !end.dtype)
-      return quoted(end.name) + " is no name of the target" +
+      return quoted(end.name) + " " +
+             (end.text.empty() ? "is no name of the target" : printable(end.text)) +
              (end.code ? "" : ": dropped by the policy");
     const bool own = end.status == "kept" || end.status == "skipped" || end.status == "omitted";
     if (end.status == "error" && end.policies.size() == 1 &&

@@ -154,6 +154,7 @@ class JsonReport {
         const auto* digests = report_.executed ? &report_.executed->input_table_digests : nullptr;
         const std::string root = catalog->containers.empty() ? "" : catalog->containers[0].path;
         item({{"role", index < inputs_.sources.size() ? "source" : "target"},
+              {"alias", text_or_null(catalog->alias)},
               {"path", path_or_null(catalog->path)},
               {"format", text(catalog->format)},
               {"root", text(root)},

@@ -293,7 +293,9 @@ Json spec_definitions() {
                                          mapping_to(refer("value"))})}};
   out["from"] = object(
       {{"from",
-        described("A JSON file beside the source; with `./` beside the spec.", refer("text"))},
+        described(
+            "A JSON file beside the source; `alias::F` beside that source, `./F` beside the spec.",
+            refer("text"))},
        {"key", described("The dotted path of the value inside it.", refer("text"))},
        {"default", described("The value when the file or the key is not there.", refer("value"))}},
       {"default"});
@@ -309,6 +311,14 @@ Json vars_schema() {
        {{"if", {{"type", "object"}, {"required", {"from"}}}},
         {"then", refer("from")},
         {"else", refer("value")}}}};
+}
+
+Json aliases_schema(Json needs) {
+  const Json alias = matching("^[a-z][a-z0-9_]*$");
+  Json list = array_of(alias), mapping = mapping_to(std::move(needs));
+  list["uniqueItems"] = true;
+  mapping["propertyNames"] = alias;
+  return {{"anyOf", Json::array({std::move(list), std::move(mapping), type("null")})}};
 }
 
 Json expect_schema() {
@@ -336,10 +346,11 @@ std::string spec_schema(std::span<const Policy* const> policies) {
   for (const Policy* one : policies) policy_members[std::string(one->name())] = policy(*one);
   Json paths = array_of(refer("text"));
   paths["minItems"] = 1;
-  const std::vector<KeyType> source = {
+  std::vector<KeyType> source = {
       {"root", {{"anyOf", Json::array({refer("text"), paths})}}},
       {"require", nullable(refer("patterns"))},
   };
+  source.push_back({"aliases", aliases_schema(section(properties(alias_keys(), source)))});
   const std::vector<KeyType> output = {
       {"metadata", mapping_to(refer("text"))},
       {"ties", {{"enum", {"duplicate", "first", "error"}}, {"default", "duplicate"}}},
@@ -430,6 +441,8 @@ Json report_definitions() {
                             nullable(object({{"word", text}, {"line", nullable(positive())}})));
   out["input"] = object(
       {{"role", {{"enum", {"source", "target"}}}},
+       {"alias",
+        described("Of a source behind the first: its names begin with `alias::`.", nullable(text))},
        {"path", described("As given; of an absolute path the file name.", text)},
        {"format", text},
        {"root", described("Where the state dict was inside the file; empty: the top.", text)},

@@ -277,7 +277,8 @@ class TextReport {
     std::string files;
     if (report_.inputs) {
       for (const Catalog* source : report_.inputs->sources)
-        files += (files.empty() ? "" : ", ") + printable(shown_path(source->path));
+        files += (files.empty() ? "" : ", ") + (source->alias.empty() ? "" : source->alias + "=") +
+                 printable(shown_path(source->path));
       if (const Catalog* target = report_.inputs->target; target && report_.output_path.empty())
         files += " against " + printable(shown_path(target->path));
     }

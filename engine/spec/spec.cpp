@@ -1,5 +1,6 @@
 #include "spec/spec.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/nearest.h"
@@ -26,6 +27,13 @@ constexpr auto kSourceKeys = std::to_array<Key>({
     {"root",
      "Paths tried in order inside the checkpoint; default: found automatically. `''` is the top."},
     {"require", "Patterns that must all be found: otherwise the spec is not for this checkpoint."},
+    {"aliases",
+     "Sources that must be given beside the first, as `other=more.safetensors`: a list of their "
+     "aliases, or a mapping of them to `root` and `require`."},
+});
+constexpr auto kAliasKeys = std::to_array<Key>({
+    {"root", "As the first source's `root`."},
+    {"require", "As the first source's `require`; the names stand without `alias::`."},
 });
 constexpr auto kOutputKeys = std::to_array<Key>({
     {"metadata", "Texts for the header of a safetensors file."},
@@ -157,21 +165,73 @@ class Reader {
     if (!node.is_mapping()) return wrong_type(node, "`source`", "a mapping");
     for (const yaml::Entry& entry : node.entries) {
       if (!check_key(entry.key, kSourceKeys, "`source`", diagnostics_)) continue;
-      if (entry.key.text == "require")
-        spec.require = entry.value;
+      if (entry.key.text == "aliases")
+        aliases(entry.value, spec);
       else
-        root(entry.value, spec);
+        source_key(entry, spec.source);
     }
   }
 
-  void root(const yaml::Node& node, Spec& spec) {
-    spec.has_root = true;
+  void source_key(const yaml::Entry& entry, SourceSection& section) {
+    if (entry.key.text == "require")
+      section.require = entry.value;
+    else
+      root(entry.value, section);
+  }
+
+  void aliases(const yaml::Node& node, Spec& spec) {
+    if (node.is_sequence()) {
+      for (const yaml::Node& item : node.items) alias(item, spec);
+    } else if (node.is_mapping()) {
+      for (const yaml::Entry& entry : node.entries) {
+        if (SourceSection* section = alias(entry.key, spec)) alias_section(entry, *section);
+      }
+    } else if (!node.is_null()) {
+      wrong_type(node, "`aliases`", "a list of aliases, or a mapping of them",
+                 "for instance `aliases: [other]`");
+    }
+  }
+
+  // Null, and said, when it cannot be one more.
+  SourceSection* alias(const yaml::Node& node, Spec& spec) {
+    if (!node.is_scalar() || !is_alias(node.text)) {
+      diagnostics_.add(error(Code::wrong_type, node.where,
+                             "an alias of a source is a word, not " + yaml::describe(node),
+                             std::string(kAliasRule)));
+      return nullptr;
+    }
+    for (const SourceSection& other : spec.aliases)
+      if (other.alias == node.text) {
+        Diagnostic problem = error(Code::duplicate_key, node.where,
+                                   "the alias " + quoted(node.text) + " stands here twice",
+                                   "remove one, or give it another name");
+        problem.notes.push_back({other.where, "it stands here first"});
+        diagnostics_.add(std::move(problem));
+        return nullptr;
+      }
+    SourceSection& section = spec.aliases.emplace_back();
+    section.alias = node.text;
+    section.where = node.where;
+    return &section;
+  }
+
+  void alias_section(const yaml::Entry& entry, SourceSection& section) {
+    if (entry.value.is_null()) return;
+    const std::string what = "the source " + quoted(section.alias);
+    if (!entry.value.is_mapping())
+      return wrong_type(entry.value, what, "a mapping",
+                        "for instance `" + section.alias + ": {root: state_dict}`");
+    for (const yaml::Entry& inner : entry.value.entries)
+      if (check_key(inner.key, kAliasKeys, what, diagnostics_)) source_key(inner, section);
+  }
+
+  void root(const yaml::Node& node, SourceSection& section) {
     if (node.is_scalar()) {
-      spec.root.push_back(node);
+      section.root.push_back(node);
     } else if (node.is_sequence() && !node.items.empty()) {
       for (const yaml::Node& item : node.items) {
         if (item.is_scalar())
-          spec.root.push_back(item);
+          section.root.push_back(item);
         else
           wrong_type(item, "a path of `root`", "a text");
       }
@@ -199,8 +259,16 @@ class Reader {
 
 std::span<const Key> spec_keys() { return kSpecKeys; }
 std::span<const Key> source_keys() { return kSourceKeys; }
+std::span<const Key> alias_keys() { return kAliasKeys; }
 std::span<const Key> output_keys() { return kOutputKeys; }
 std::span<const Key> expect_keys() { return kExpectKeys; }
+
+bool is_alias(std::string_view text) {
+  const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
+  return !text.empty() && lower(text[0]) && std::all_of(text.begin(), text.end(), [&](char c) {
+    return lower(c) || c == '_' || (c >= '0' && c <= '9');
+  });
+}
 
 bool check_key(const yaml::Node& key, std::span<const Key> known, std::string_view of,
                Diagnostics& diagnostics) {

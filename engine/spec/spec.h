@@ -14,15 +14,22 @@ namespace regraft {
 
 inline constexpr std::int64_t kLanguageVersion = 1;
 
+// What a source has to be: the first one, or one with an alias.
+struct SourceSection {
+  std::string alias;             // "" for the first
+  Location where;                // of the alias
+  std::vector<yaml::Node> root;  // scalars; empty: found automatically
+  yaml::Node require;            // a pattern or list; null: none
+};
+
 struct Spec {
   yaml::Node tree;  // the whole document
   std::string name, description, revision, revises;
   std::vector<yaml::Entry> vars;  // name -> literal or {from: ..}
-  std::vector<yaml::Node> root;   // source.root: scalars; empty: found automatically
-  bool has_root = false;
-  yaml::Node require;               // source.require: a pattern or list; null: none
-  std::vector<yaml::Node> rules;    // each a mapping
-  std::vector<yaml::Entry> policy;  // policy name -> word or list of cases
+  SourceSection source;
+  std::vector<SourceSection> aliases;  // sources that have to be given beside the first
+  std::vector<yaml::Node> rules;       // each a mapping
+  std::vector<yaml::Entry> policy;     // policy name -> word or list of cases
   std::vector<yaml::Entry> expect;
   std::vector<yaml::Entry> output;
 };
@@ -35,6 +42,7 @@ struct Key {
 };
 std::span<const Key> spec_keys();  // top level
 std::span<const Key> source_keys();
+std::span<const Key> alias_keys();  // of a mapping under source.aliases
 std::span<const Key> output_keys();
 std::span<const Key> expect_keys();
 
@@ -46,6 +54,11 @@ Result<SourceTextPtr> read_spec_file(const std::string& path);
 std::optional<Spec> parse_spec(const SourceTextPtr& text, Diagnostics& diagnostics);
 // The same from a tree that was put together elsewhere (rules of the command line).
 std::optional<Spec> read_spec(yaml::Node tree, Diagnostics& diagnostics);
+
+// Whether a further source can be called so: `[a-z][a-z0-9_]*`.
+bool is_alias(std::string_view text);
+inline constexpr std::string_view kAliasRule =
+    "an alias is a lower-case letter, then lower-case letters, digits and `_`";
 
 // Reports unknown-key with the nearest of `known`; false when the key is not among them.
 bool check_key(const yaml::Node& key, std::span<const Key> known, std::string_view of,

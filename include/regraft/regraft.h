@@ -56,7 +56,9 @@ enum class Digest { none, xxh3, sha256 };
 
 // The options of `regraft plan` and `regraft apply`; docs/cli.md has more on each.
 struct MigrationOptions {
-  std::string target = {};       // a checkpoint, a TorchScript file or a schema; "": none
+  std::string target = {};  // a checkpoint, a TorchScript file or a schema; "": none
+  // Further sources, alias and path: their names begin with `alias::` in the rules.
+  std::vector<std::pair<std::string, std::string>> sources = {};
   bool strict = false;           // rules that match nothing are errors
   bool force = false;            // an existing output is replaced
   bool sync = true;              // wait until the disk has the output

@@ -4,6 +4,7 @@
 // run.yaml lists. tests/golden/update writes the expected files.
 #include <algorithm>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -43,6 +44,7 @@ struct Options {
   bool check = false;  // `regraft check`
   bool strict = false;
   std::string output;  // its suffix sets the format; a schedule is made
+  std::vector<std::pair<std::string, std::string>> sources;  // further ones: alias and file
   std::vector<std::pair<std::string, std::string>> set;
   std::vector<std::string> explain;  // names
   bool verbose = false;              // of them: all rules
@@ -63,6 +65,9 @@ Options read_options() {
       options.strict = yaml::as_bool(entry.value).value();
     else if (entry.key.text == "output")
       options.output = entry.value.text;
+    else if (entry.key.text == "sources")
+      for (const yaml::Entry& pair : entry.value.entries)
+        options.sources.emplace_back(pair.key.text, pair.value.text);
     else if (entry.key.text == "set")
       for (const yaml::Entry& pair : entry.value.entries)
         options.set.emplace_back(pair.key.text, pair.value.text);
@@ -126,18 +131,21 @@ class Case {
     if (!spec) return;
     CompileInputs inputs;
     inputs.set = options_.set;
-    if (!options_.check) inputs.source_directory = "";
+    if (!options_.check) inputs.source_directories.emplace().emplace("", "");
+    for (const auto& [alias, file] : options_.sources)
+      inputs.source_directories->emplace(alias, fs::path(file).parent_path());
     inputs.verbs = all_verbs();
     inputs.policies = all_policies();
     program_ = compile(*spec, inputs, diagnostics_);
     if (!program_) return;
     if (options_.check) return lint(*program_, *spec, diagnostics_);
     program_->expect.unused_rules_are_errors |= options_.strict;
-    if (!open("source.yaml", program_->roots, source_)) return;
-    inputs_.sources = {&source_};
+    open_source("", "source.yaml");
+    for (const auto& [alias, file] : options_.sources) open_source(alias, file);
+    if (diagnostics_.has_errors()) return;
     const bool with_values = fs::exists("target.yaml");
     if (with_values || fs::exists("target.schema.yaml")) {
-      if (!open(with_values ? "target.yaml" : "target.schema.yaml", {}, target_)) return;
+      if (!open(with_values ? "target.yaml" : "target.schema.yaml", {}, "", target_)) return;
       target_.has_values = with_values;
       inputs_.target = &target_;
     }
@@ -153,10 +161,18 @@ class Case {
                               {.byte_ranges = passes->byte_ranges}, diagnostics_);
   }
 
-  bool open(const std::string& path, const std::vector<std::string>& roots, Catalog& catalog) {
+  void open_source(const std::string& alias, const std::string& path) {
+    const SourceNeeds* needs = program_->needs(alias);
+    Catalog& source = sources_.emplace_back();
+    open(path, needs ? needs->roots : std::vector<std::string>(), alias, source);
+    inputs_.sources.push_back(&source);
+  }
+
+  bool open(const std::string& path, const std::vector<std::string>& roots,
+            const std::string& alias, Catalog& catalog) {
     auto opened = open_checkpoint(path);
     auto rooted =
-        opened ? select_root(std::move(opened->catalog), roots) : std::move(opened).error();
+        opened ? select_root(std::move(opened->catalog), roots, alias) : std::move(opened).error();
     if (rooted)
       catalog = std::move(*rooted);
     else
@@ -168,7 +184,8 @@ class Case {
   Options options_;
   Diagnostics diagnostics_;
   std::optional<Program> program_;
-  Catalog source_, target_;
+  std::deque<Catalog> sources_;  // addresses stay
+  Catalog target_;
   Inputs inputs_;
   std::optional<Plan> plan_;
   std::optional<Schedule> schedule_;

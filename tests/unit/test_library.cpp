@@ -111,6 +111,28 @@ TEST_CASE("a model keeps its own values where the policy says so") {
   CHECK(report.coverage() == Approx(8.0 / 10));
 }
 
+TEST_CASE("further sources have an alias") {
+  Folder folder;
+  Vectors model;
+  const std::string source = source_file(folder);
+  const auto load = [&](std::vector<std::pair<std::string, std::string>> sources) {
+    return load_into(model,
+                     spec("rules:\n  - keep: [^x, ^more::y]\n  - rename: {x: a, ^more::y: b}\n"),
+                     source, {.sources = std::move(sources)});
+  };
+  const MigrationReport report = load({{"more", source}});
+  INFO(report.text());
+  REQUIRE(report.ok());
+  CHECK(report.tensors()[1].sources == std::vector<std::string>{"more::y"});
+  CHECK(model.b == std::vector<float>{5, 6});
+  for (const auto& wrong : {std::pair<std::string, std::string>{"", source}, {"More", source}}) {
+    const MigrationReport refused = load({wrong});
+    REQUIRE(refused.messages().size() == 1);
+    CHECK(refused.messages()[0].code == "usage");
+  }
+  CHECK(load({{"more", source}, {"more", source}}).messages()[0].code == "usage");
+}
+
 TEST_CASE("a model is as it was when anything fails") {
   Folder folder;
   Vectors model;

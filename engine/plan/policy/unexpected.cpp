@@ -6,7 +6,11 @@
 namespace regraft {
 namespace {
 
-Settled fail(const Situation&) {
+Settled fail(const Situation& situation) {
+  if (!situation.alias.empty())
+    return refuse(Code::unexpected_tensor, "unexpected",
+                  "rename, merge or drop it with a rule, for instance `- drop: '^" +
+                      alias_prefix(situation.alias) + "'`");
   return refuse(Code::unexpected_tensor, "unexpected",
                 "drop or rename it with a rule, or allow it with `unexpected: drop` or `keep`");
 }
