@@ -147,7 +147,7 @@ Json param_schema(const Param& param, const std::string& description) {
       case ParamType::dtype:
         return refer("dtype");
       case ParamType::scalar:
-        return type("number");
+        return {{"anyOf", Json::array({type("number"), type("string")})}};
       case ParamType::integer:
         return refer("integer");
       case ParamType::integers:

@@ -117,6 +117,31 @@ Result<std::int64_t> Integer::value(const Subject& subject) const {
   return value;
 }
 
+std::optional<Number> Number::read(BindContext& context, std::string_view param,
+                                   BoundParts& parts) {
+  const yaml::Node* node = context.param(param);
+  if (!node) return std::nullopt;
+  Number number;
+  if (!node->is_scalar()) {
+    wrong(context, param, ParamType::scalar, node->where, "not " + yaml::describe(*node));
+    return std::nullopt;
+  }
+  if (!yaml::as_int(*node)) number.fraction_ = yaml::as_float(*node);
+  if (!number.fraction_) {
+    number.expression_ = Integer::parse(context, *node, parts);
+    if (!number.expression_) return std::nullopt;
+  }
+  return number;
+}
+
+Result<Scalar> Number::value(const Subject& subject) const {
+  if (fraction_) return Scalar{*fraction_};
+  REGRAFT_TRY(const Value value, expression_->evaluate(subject));
+  if (const auto* fraction = std::get_if<double>(&value.data)) return Scalar{*fraction};
+  REGRAFT_TRY(const std::int64_t integer, expression_->value(subject));
+  return Scalar{integer};
+}
+
 std::optional<Integers> Integers::read(BindContext& context, std::string_view param,
                                        BoundParts& parts) {
   const yaml::Node* node = context.param(param);

@@ -64,6 +64,7 @@ class Integer {
 
  private:
   friend class Integers;
+  friend class Number;
   friend class NamedIntegers;
   Integer() = default;
   static std::optional<Integer> parse(BindContext& context, const yaml::Node& node,
@@ -73,6 +74,18 @@ class Integer {
   std::optional<std::int64_t> literal_;
   std::vector<Expression> expressions_;  // by entry
   Location where_;
+};
+
+// One number that may have a fraction (`fill: 0.5`): literal, a variable, or an expression.
+class Number {
+ public:
+  static std::optional<Number> read(BindContext& context, std::string_view param,
+                                    BoundParts& parts);
+  [[nodiscard]] Result<Scalar> value(const Subject& subject) const;
+
+ private:
+  std::optional<double> fraction_;
+  std::optional<Integer> expression_;  // when there is no fraction
 };
 
 // A list of numbers, or an expression whose value is a list (`index: rows`).

@@ -4,7 +4,6 @@
 
 #include "base/checked.h"
 #include "verbs/one_to_one.h"
-#include "verbs/parameters.h"
 #include "verbs/verbs.h"
 
 namespace regraft {
@@ -19,8 +18,11 @@ constexpr auto kParams = std::to_array<Param>({
 
 class Padding final : public OneToOne {
  public:
-  Padding(Integer dim, Integer before, Integer after, Scalar fill)
-      : dim_(std::move(dim)), before_(std::move(before)), after_(std::move(after)), fill_(fill) {}
+  Padding(Integer dim, Integer before, Integer after, std::optional<Number> fill)
+      : dim_(std::move(dim)),
+        before_(std::move(before)),
+        after_(std::move(after)),
+        fill_(std::move(fill)) {}
 
  private:
   Result<ExprPtr> make(const Subject& subject) const override {
@@ -35,14 +37,18 @@ class Padding final : public OneToOne {
     if (size) size = checked_add(*size, behind);
     shape[along] = size.value_or(-1);
     if (!numel(shape)) return too_large(subject.first().name);
-    if (!holds(arg->dtype, fill_))
-      return dtype_error("`fill` is " + to_string(fill_) + ", which no " +
+    Scalar fill = std::int64_t{0};
+    if (fill_) {
+      REGRAFT_TRY(fill, fill_->value(subject));
+    }
+    if (!holds(arg->dtype, fill))
+      return dtype_error("`fill` is " + to_string(fill) + ", which no " +
                              std::string(name(arg->dtype)) + " can be, for " +
                              described(subject.first()),
                          "give a number that the dtype holds");
     std::vector<std::int64_t> before(shape.size(), 0);
     before[along] = front;
-    return pad(arg, std::move(before), std::move(shape), fill_);
+    return pad(arg, std::move(before), std::move(shape), fill);
   }
 
   static Result<std::int64_t> count(const Subject& subject, const Integer& number,
@@ -55,7 +61,7 @@ class Padding final : public OneToOne {
   }
 
   Integer dim_, before_, after_;
-  Scalar fill_;
+  std::optional<Number> fill_;
 };
 
 class PadVerb final : public Verb {
@@ -73,9 +79,9 @@ class PadVerb final : public Verb {
     Integer dim = Integer::read_or(context, "dim", 0, parts);
     Integer before = Integer::read_or(context, "before", 0, parts);
     Integer after = Integer::read_or(context, "after", 0, parts);
-    const Scalar fill = context.parameters(kParams).scalar("fill").value_or(std::int64_t{0});
-    parts.verb =
-        std::make_unique<Padding>(std::move(dim), std::move(before), std::move(after), fill);
+    std::optional<Number> fill = Number::read(context, "fill", parts);
+    parts.verb = std::make_unique<Padding>(std::move(dim), std::move(before), std::move(after),
+                                           std::move(fill));
     return parts;
   }
 };

@@ -45,7 +45,7 @@ Wording wording(ParamType type) {
     case ParamType::dtype:
       return {"torch's name of a dtype", "float32"};
     case ParamType::scalar:
-      return {"a number", "0"};
+      return {"a number, or an expression as text", "0"};
     case ParamType::integer:
       return {"an integer, or an expression as text", "1"};
     case ParamType::integers:
@@ -189,15 +189,6 @@ std::optional<std::optional<Scalar>> Parameters::number_or_keep(std::string_view
 std::optional<DType> Parameters::dtype(std::string_view name) {
   const yaml::Node* node = find(name);
   return node ? read_dtype(*node, name, diagnostics_) : std::nullopt;
-}
-
-std::optional<Scalar> Parameters::scalar(std::string_view name) {
-  const yaml::Node* node = find(name);
-  if (!node) return std::nullopt;
-  if (const auto integer = yaml::as_int(*node)) return *integer;
-  if (const auto number = yaml::as_float(*node)) return *number;
-  wrong(name, *node);
-  return std::nullopt;
 }
 
 std::optional<std::vector<std::int64_t>> Parameters::dims(std::string_view name) {

@@ -41,7 +41,6 @@ class Parameters {
   std::optional<double> number(std::string_view name);  // also a magnitude
   // Empty inside: `keep`.
   std::optional<std::optional<Scalar>> number_or_keep(std::string_view name);
-  std::optional<Scalar> scalar(std::string_view name);
   std::optional<DType> dtype(std::string_view name);
   std::optional<std::vector<std::int64_t>> dims(std::string_view name);
   std::optional<GridSize> grid(std::string_view name);

@@ -36,7 +36,7 @@ enum class ParamType {
   axes,            // `1 (h w) c`
   text,            // that the verb reads itself
   dtype,           // torch's name of one
-  scalar,          // a number; `.inf` and `.nan` too
+  scalar,          // a number, `.inf` and `.nan` too, or an expression (Number in integers.h)
   // Numbers of a rule may be expressions over captures and variables, as text (verbs/integers.h).
   integer,
   integers,              // a list of integers, or an expression that is one
