@@ -215,6 +215,16 @@ def test_vars_from_json_and_from_the_command_line(tmp_path):
     assert after("  - {rename: '^', to: '{tied}{flags[0]}'}", "a", head=head, folder=tmp_path) == ["10a"]
 
 
+def test_names_of_the_target():
+    head = "vars: {names: {names: target, match: '^[ab]', unless: 'b2'}}"
+    target = {name: torch.ones(2) for name in ("c", "b1", "b2", "a")}
+    rules = r"  - {rename: '^(\d+)$', to: '{names[\1]}'}"
+    outcome = run(rules, ["0", "1"], target=target, head=head + "\npolicy: {missing: keep}")
+    assert not outcome.exits and outcome.sources[b"b1"] == [b"0"] and outcome.sources[b"a"] == [b"1"]
+    assert exits(rules, "0", head=head) == {2}
+    assert exits(rules, "2", target=target, head=head) == {2}
+
+
 # Sources
 
 def test_the_root_is_the_outermost_mapping_of_mostly_tensors():

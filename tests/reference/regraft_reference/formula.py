@@ -35,6 +35,7 @@ class Formula:
         self.tree = self._sum()
         if self.at < len(self.tokens):
             raise SpecError(f"{self.tokens[self.at][1]!r} is not expected in {text!r}")
+        self.by_value = by_value(self.tree)
 
     def expressions(self):
         return [self]
@@ -47,6 +48,8 @@ class Formula:
             meanings = sum(name in known for known in (named, variables, operands))
             if meanings != 1:
                 raise SpecError(f"{name} has {meanings} meanings", "ambiguous-name" if meanings else "unknown-name")
+        if not set(self.by_value) & set(operands):
+            raise SpecError("a formula without a tensor")
 
     def _take(self, *wanted):
         if self.at < len(self.tokens) and self.tokens[self.at] in [("operator", each) for each in wanted]:
@@ -102,39 +105,38 @@ class Formula:
         return "call", text, arguments
 
     def value(self, step, operands, scope, dtype):
-        used = {name: operands[name] for name in operands if name in by_value(self.tree)}
-        if not used:
-            raise SpecError("a formula without a tensor")
-        parts = list(used.values())
+        parts = [operands[name] for name in self.by_value if name in operands]
         final = promoted(parts, dtype)
         if moves(self.tree, operands):
             return step.cast(Moving(step, operands, scope).tensor(self.tree), final)
         if any(part.dtype in COMPLEX for part in parts):
-            raise Unsettled("complex numbers, which float32 cannot compute with")
-        if dtype is None and final in INTEGERS:
-            raise Unsettled("a computed integer")
-        if dtype is None and final != torch_result(parts):
-            raise Unsettled("a tensor without dimensions, to which torch gives way in promotion")
+            raise SpecError("complex numbers can only be moved", "rule-dtype")
+        if all(part.dtype in INTEGERS for part in parts):
+            whole = self.whole(operands, scope)
+            if whole is not None:
+                final = dtype or ("int64" if final == "bool" else final)
+                wanted = (whole, None, False) if final == "int64" else casts.cast(whole, None, final)
+                return step.result(parts, self.what(final, scope), *wanted, drops=any(part.loose for part in parts), lossy=None)
+            final = dtype or "float32"
+        if any(part.dtype in INTEGERS and (part.data.to(torch.float64).abs() > 2**24).any() for part in parts):
+            raise Unsettled("an integer of more digits than float32 has, which may meet others before it meets a float")
         precision = "float64" if any(part.dtype == "float64" for part in parts) else "float32"
-        result = Computing(precision, operands, scope).value(self.tree)
-        if not isinstance(result, Approximate):
-            raise SpecError("a formula without a tensor")
-        wanted = convert_all(result, precision)
+        wanted = convert_all(Computing(precision, operands, scope).tensor(self.tree), precision)
         data, close, overflow = (*wanted, False) if precision == final else casts.cast(*wanted, final)
-        return step.result(parts, ("combine", repr(self.tree), repr(Computing.bindings(self, scope)), final), data, close, overflow,
-                           drops=any(part.loose for part in parts))
+        return step.result(parts, self.what(final, scope), data, close, overflow,
+                           drops=any(part.loose for part in parts), lossy=None)
 
+    def what(self, final, scope):
+        bound = [scope.capture(number) for number in sorted(self.captures)] + [
+            scope.name(name) for name in sorted(self.names) if name in scope.named or name in scope.variables]
+        return "combine", repr(self.tree), repr(bound), final
 
-def torch_result(parts):
-    try:
-        dtype = torch.result_type(*(torch.empty(part.shape, dtype=torch_dtype(part.dtype)) for part in (parts * 2)[:2]))
-    except RuntimeError:
-        return None
-    for part in parts[2:]:
-        if not part.shape:
+    def whole(self, operands, scope):
+        """The int64 result of a formula in which nothing turns into a float; None: something does."""
+        try:
+            return Whole(operands, scope).tensor(self.tree)
+        except NotWhole:
             return None
-        dtype = torch.promote_types(dtype, torch_dtype(part.dtype))
-    return str(dtype).removeprefix("torch.")
 
 
 def tokens(text):
@@ -155,12 +157,12 @@ def arguments(tree):
 
 
 def by_value(tree):
-    """Names of which the values are used, not the sizes alone."""
+    """Names of which the values are used, not the sizes alone, in the order of the formula."""
     if tree[0] == "name":
-        return {tree[1]}
+        return [tree[1]]
     if tree[:2] == ("call", "size"):
-        return set()
-    return {name for part in arguments(tree) for name in by_value(part)}
+        return []
+    return list(dict.fromkeys(name for part in arguments(tree) for name in by_value(part)))
 
 
 def moves(tree, operands):
@@ -198,8 +200,6 @@ class Evaluation:
         if kind in ("//", "%") and not (isinstance(left, int) and isinstance(right, int)):
             raise SpecError(f"{kind} of numbers that are not integers")
         if kind in ("/", "//", "%") and right == 0:
-            if kind == "/":
-                raise Unsettled("a number divided by zero")
             raise Fault("division by zero")
         result = {"+": lambda: left + right, "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right,
                   "//": lambda: left // right, "%": lambda: left % right}[kind]()
@@ -301,11 +301,6 @@ class Computing(Evaluation):
         self.precision = precision
         self.unit = {"float32": 2.0**-23, "float64": 2.0**-50}[precision]
         self.largest = {"float32": 3.4e38, "float64": 1.7e308}[precision]
-
-    @staticmethod
-    def bindings(formula, scope):
-        return [scope.capture(number) for number in sorted(formula.captures)] + [
-            scope.name(name) for name in sorted(formula.names) if name in scope.named or name in scope.variables]
 
     def shape(self, tree):
         return self.value(tree).shape
@@ -423,6 +418,60 @@ class Computing(Evaluation):
         if name == "sum":
             return total
         return self.rounded(total.value / terms if terms else total.value * math.nan, total.error / max(terms, 1))
+
+
+class NotWhole(Exception):
+    """A float comes in."""
+
+
+class Whole(Evaluation):
+    """A formula over integers, exactly."""
+
+    def shape(self, tree):
+        return list(self.tensor(tree).shape)
+
+    def tensor(self, tree):
+        if self.is_number(tree):
+            number = self.number(tree)
+            if isinstance(number, float):
+                raise NotWhole
+            return torch.tensor(number)
+        result = self.exact(tree)
+        if result.numel() and int(result.max()) - int(result.min()) > 2**62:
+            raise Unsettled("an integer near the ends of int64")
+        return result
+
+    def exact(self, tree):
+        kind = tree[0]
+        if kind == "name":
+            return casts.convert(self.operands[tree[1]].data, "int64")
+        if kind == "negative":
+            return -self.tensor(tree[1])
+        if kind == "call":
+            count = FUNCTIONS[tree[1]][0]
+            parts, integers = [self.tensor(part) for part in tree[2][:count]], [self.integer(part) for part in tree[2][count:]]
+            if tree[1] in MOVES:
+                move = self.move(tree[1], [list(part.shape) for part in parts], integers)
+                return torch.from_numpy(numpy.ascontiguousarray(move(*(part.numpy() for part in parts))))
+            if tree[1] == "abs":
+                return parts[0].abs()
+            if tree[1] != "sum":
+                raise NotWhole
+            return parts[0].sum(axis(integers[0], list(parts[0].shape)), True)
+        left, right = self.tensor(tree[1]), self.tensor(tree[2])
+        if kind == "/":
+            raise NotWhole
+        if kind in ("//", "%"):
+            raise SpecError(f"{kind} of tensors")
+        for one in (left, right):
+            if one.numel() and int(one.abs().max()) > 2**30:
+                raise Unsettled("an integer near the ends of int64")
+        try:
+            if kind == "@":
+                return left @ right
+            return {"+": torch.add, "-": torch.sub, "*": torch.mul}[kind](left, right)
+        except RuntimeError as error:
+            raise misshapen(str(error)) from None
 
 
 def convert_all(result, precision):

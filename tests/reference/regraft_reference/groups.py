@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy
 
 from .checks import typed
-from .errors import OutOfScope, SpecError, Unsettled
+from .errors import SpecError, Unsettled
 from .formula import Formula
 from .matches import Item, rewritten
 from .parameters import axis, dtype
@@ -35,8 +35,8 @@ class Group:
 
     @property
     def place(self):
-        """"The result stands where its first part stood": of the names in their order."""
-        return min(match.place for match in self.matches)
+        """"The result stands where its first part stood": the first in the order of the parts."""
+        return self.matches[0].place
 
 
 def gather(matches, names_of, part_of, wanted, words, variables):
@@ -62,10 +62,8 @@ def gather(matches, names_of, part_of, wanted, words, variables):
 def together(bind):
     """cat and stack."""
     def read(value, words, variables):
-        listed = isinstance(value, list)
+        listed = not isinstance(value, str)
         entries = [Entry(pattern) for pattern in patterns(value)]
-        if not listed and not isinstance(value, str):
-            raise OutOfScope("exact names as the parts of a group")
         to, _ = words.need("to", template), words.take("partial", partial)
         given, dim = words.take("dtype", dtype), words.number("dim", 0)
         words.check(entries, variables)
@@ -154,10 +152,18 @@ def combine(value, words, variables):
         for entry in entries:
             expression.check(entry.pattern.groups, entry.pattern.named, variables, operands)
 
+    named = {name for _, formula in results for name in formula.names}
+    by_value = {name for _, formula in results for name in formula.by_value}
+    if not set(operands) <= named:
+        raise SpecError("an operand that no formula uses")
+
+    def part_of(match):
+        return operands.index(entries[match.entry].operand)
+
     def apply(step, matches, variables):
         effect = Effect()
-        groups = gather(matches, lambda match: rewritten(match, results[0][0], variables),
-                        lambda match: operands.index(entries[match.entry].operand), lambda parts: range(len(operands)), words, variables)
+        groups = gather(matches, lambda match: rewritten(match, results[0][0], variables), part_of,
+                        lambda parts: range(len(operands)), words, variables)
         for first, group in groups.items():
             values = {operands[part]: match.value for part, (match,) in group.parts.items()}
             effect.consumed |= {match.place for match in group.matches}
@@ -166,10 +172,9 @@ def combine(value, words, variables):
                 if len(names) > 1:
                     raise bad(f"{first}: names {names} for one result")
                 result = formula.value(step, values, group.matches[0].scope(variables), given)
-                effect.results[group.place].append(Item(names.pop(), result))
-            used = {name for item in effect.results[group.place] for name in item.value.origins}
-            if not all(set(match.value.origins) <= used for match in group.matches):
-                raise Unsettled("an operand of which no element is used: dropped, or used")
+                place = min(match.place for match in group.matches if operands[part_of(match)] in formula.by_value)
+                effect.results[place].append(Item(names.pop(), result))
+            effect.lost |= {match.place for match in group.matches if operands[part_of(match)] not in by_value}
         return effect
     return entries, apply
 

@@ -62,7 +62,8 @@ class Outcome:
 def migrate(text, source, target=None, output="pt", settings=(), folder=None):
     outcome = Outcome()
     try:
-        spec = compile_spec(text, settings, folder)
+        targets = None if target is None else [tensor.name for tensor in target.open(None)[0]]
+        spec = compile_spec(text, settings, folder, targets)
         tensors, extras = source.open(spec.root)
     except SpecError as error:
         outcome.mistake(error)
@@ -100,6 +101,7 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
             outcome.statuses[item.name] = item.value.statuses(outcome.read)
             outcome.sources[item.name] = item.value.sources
             outcome.outputs[item.name] = Output.of(item.value)
+            outcome.lossy[item.name] = item.value.lossy
             if item.value.overflow:
                 outcome.overflows.add(item.name)
             item.value.settle(fates, "used")
@@ -247,6 +249,8 @@ def check_output(spec, form, outcome):
             outcome.fail({2}, f"safetensors has no name {name}", output_only=True)
     if spec.ties == "duplicate":
         return
+    if any(len(outcome.statuses[name] & {"loaded", "transformed"}) > 1 for name in outcome.outputs):
+        raise Unsettled("a tie with what the rules have made and unmade")
     if len({output.tie for output in outcome.outputs.values()}) > len({output.alike for output in outcome.outputs.values()}):
         raise Unsettled("names that are tied in one reading alone")
     firsts = {}

@@ -72,7 +72,7 @@ def meet_target(spec, items, targets, fates, names, outcome):
             source = reached[name].value
             decision = decisions[name]
             status = decision.status
-            outcome.expected[name] |= {"source_shape": source.shape, "source_dtype": source.dtype}
+            outcome.expected[name] |= of_source(source, outcome)
             if name in conflicts:
                 status = "error"
                 outcome.refuse(name, {"tie-conflict", *decision.codes})
@@ -133,7 +133,7 @@ def load(name, source, decision, outcome):
         storages = source.storages if decision.moved or source.made else frozenset([alike])
         outcome.outputs[name] = Output(decision.data, storages, tie, alike, True, decision.close, source.tie)
     outcome.words[name] = decision.words
-    outcome.lossy[name] = decision.lossy
+    outcome.lossy[name] = None if source.lossy is None else source.lossy or decision.lossy
     outcome.covered[name] = decision.covered
     outcome.copied[name] = decision.copied
     if decision.overflow or source.overflow:
@@ -189,8 +189,9 @@ def meet_unexpected(spec, item, fates, names, outcome):
             outcome.overflows.add(item.name)
         outcome.statuses[item.name] = {"unexpected"}
         outcome.sources[item.name] = source.sources
-        outcome.expected[item.name] = {"target_shape": None, "target_dtype": None, "source_shape": source.shape,
-                                       "source_dtype": source.dtype}
+        outcome.lossy[item.name] = source.lossy
+        outcome.expected[item.name] = {"target_shape": None, "target_dtype": None}
+        outcome.expected[item.name] |= of_source(source, outcome)
         outcome.words[item.name] = {do}
         source.settle(fates, "unexpected-kept")
     elif do == "drop":
@@ -202,9 +203,18 @@ def meet_unexpected(spec, item, fates, names, outcome):
 
 # The report
 
+def of_source(value, outcome):
+    """Of the first source tensor, if there is no doubt which that is."""
+    if not value.sources:
+        return {}
+    tensor = outcome.read[value.sources[0]]
+    return {"source_shape": tensor.shape, "source_dtype": tensor.dtype}
+
+
 def mark_untied(items, groups, reached, outcome):
     """Names of which it is plain that they were tied and stand alone now, or that they were not tied or still are."""
     tied = Counter(item.value.tie for item in items)
+    remade = {outcome.read[name].tie for item in items if item.value.made for name in item.value.origins}
     by_source = defaultdict(list)
     for name, item in reached.items():
         if name in outcome.outputs:
@@ -212,6 +222,8 @@ def mark_untied(items, groups, reached, outcome):
     for group in groups.values():
         for name in (tensor.name for tensor in group):
             output, item = outcome.outputs.get(name), reached.get(name)
+            if item and remade & {outcome.read[origin].tie for origin in item.value.origins}:
+                continue                               # what rules have made of one of the tied names
             if item and not item.value.data.numel():
                 continue                               # torch.load does not say whether two storages without bytes were one
             if len(group) < 2 and (not item or tied[item.value.tie] < 2):

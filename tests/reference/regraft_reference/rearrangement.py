@@ -20,6 +20,16 @@ class Rearrangement:
             raise SpecError(f"{text!r}: an ellipsis in parentheses on the left")
         self.names = set(left) - {"..."}
 
+    def check(self, given):
+        """Of a dimension all axes but one have a size; known before there is a tensor."""
+        for group in self.left:
+            if group != "..." and len(set(group) - set(given)) > 1:
+                raise SpecError(f"the sizes of {group} cannot be told from one dimension")
+
+    @staticmethod
+    def shape(sizes, _, right):
+        return [math.prod(sizes[name] for name in group) for group in right]
+
     def solve(self, shape, given):
         """Sizes of the axes, and both sides without ellipses."""
         left, right = self.left, self.right
@@ -51,7 +61,7 @@ class Rearrangement:
         sizes, left, right = self.solve(shape, given)
         flat = [name for group in left for name in group]
         order = [flat.index(name) for group in right for name in group]
-        result = [math.prod(sizes[name] for name in group) for group in right]
+        result = self.shape(sizes, left, right)
 
         def move(array):
             apart = array.reshape([sizes[name] for name in flat] + [array.shape[-1]])

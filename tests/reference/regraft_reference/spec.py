@@ -50,8 +50,8 @@ class Spec:
         return policies.DEFAULTS[policy]
 
 
-def compile_spec(text, settings=(), folder=None):
-    """`settings` are the texts of `--set`; `folder` is where the source lies."""
+def compile_spec(text, settings=(), folder=None, targets=None):
+    """`settings` are the texts of `--set`; `folder` is where the source lies; `targets` are the target's names."""
     top = strict_yaml.load(text)
     fields(top, {"regraft", "name", "description", "revision", "revises", "vars", "source", "rules", "policy", "expect", "output"})
     if top.get("regraft") != 1 or isinstance(top.get("regraft"), bool):
@@ -59,7 +59,7 @@ def compile_spec(text, settings=(), folder=None):
     for key in ("name", "description", "revision", "revises"):
         if key in top:
             typed(top[key], str)
-    variables = _variables(top.get("vars", {}), settings, folder)
+    variables = _variables(top.get("vars", {}), settings, folder, targets)
     source = fields(top.get("source", {}), {"root", "require", "aliases"})
     if "aliases" in source:
         raise OutOfScope("source.aliases")
@@ -90,7 +90,7 @@ def compile_spec(text, settings=(), folder=None):
 
 # Vars
 
-def _variables(declared, settings, folder):
+def _variables(declared, settings, folder, targets):
     given = {}
     for setting in settings:
         name, _, value = setting.partition("=")
@@ -103,10 +103,19 @@ def _variables(declared, settings, folder):
             raise SpecError(f"{name} is not a name for a var")
         if name not in given and isinstance(value, dict) and "from" in value:
             value = _from_json(fields(value, {"from", "key", "default"}), folder)
-        elif isinstance(value, dict) and "names" in value:
-            raise OutOfScope("vars of names")
+        elif name not in given and isinstance(value, dict) and "names" in value:
+            value = _names(fields(value, {"names", "match", "unless"}), targets)
         result[name] = _bound(given.get(name, value))
     return result
+
+
+def _names(declaration, targets):
+    if declaration["names"] != "target":
+        raise SpecError("names: target")
+    if targets is None:
+        raise SpecError("names of a target that is not there", "bad-var")
+    match, unless = (patterns(declaration[key]) if key in declaration else None for key in ("match", "unless"))
+    return [name.decode() for name in targets if (not match or any_found(match, name)) and not any_found(unless or [], name)]
 
 
 def _from_json(declaration, folder):

@@ -5,7 +5,7 @@ import numpy
 import torch
 
 from . import casts, closeness, windows
-from .dtypes import name_of, torch_dtype
+from .dtypes import lossy, name_of, torch_dtype
 from .errors import SpecError, Unsettled
 
 
@@ -22,6 +22,7 @@ class Value:
     original: object = None        # the source tensor, as long as this is it
     close: object = None           # closeness.Closeness, once something was computed
     overflow: bool = False         # a cast on the way met a value that its dtype cannot hold
+    lossy: object = False          # a cast on the way did not keep every value of its dtype; None: computed
     loose: bool = False            # not every element of every origin is there any more
 
     @classmethod
@@ -73,12 +74,14 @@ class Step:
     def __init__(self, rule):
         self.rule = rule
 
-    def result(self, parts, what, data, close=None, overflow=False, drops=False):
+    def result(self, parts, what, data, close=None, overflow=False, drops=False, lossy=False):
+        losses = {lossy, *(part.lossy for part in parts)}
         return Value(data, ("rule", self.rule, what, tuple(part.tie for part in parts)),
                      ("rule", what, tuple(part.alike for part in parts)),
                      frozenset().union(*(part.storages for part in parts)),
                      list(dict.fromkeys(name for part in parts for name in part.origins)), None, close,
-                     overflow or any(part.overflow for part in parts), drops or any(part.loose for part in parts))
+                     overflow or any(part.overflow for part in parts), None if None in losses else True in losses,
+                     drops or any(part.loose for part in parts))
 
     def moved(self, part, what, move, drops=False):
         """`move` works on an array with one more dimension, the last: the bytes of an element."""
@@ -104,7 +107,7 @@ class Step:
         if dtype == part.dtype:
             return part
         data, close, overflow = casts.cast(part.data, part.close, dtype)
-        return self.result([part], ("cast", dtype), data, close, overflow)
+        return self.result([part], ("cast", dtype), data, close, overflow, lossy=lossy(part.dtype, dtype))
 
 
 def moved(move, *tensors):

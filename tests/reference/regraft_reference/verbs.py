@@ -14,7 +14,7 @@ from .expressions import Template
 from .matches import Item, rewritten
 from .parameters import Number, Numbers, axis
 from .patterns import patterns
-from .rearrangement import Rearrangement
+from .rearrangement import Rearrangement, names
 from .values import moved
 
 
@@ -117,14 +117,16 @@ def rearrange(words):
     sizes = words.take("with", NamedNumbers)
     if sizes and not set(sizes.items) <= pattern.names:
         raise SpecError("`with` names an axis that the pattern does not have")
-    if any(len(set(group) - set(sizes.items if sizes else ())) > 1 for group in pattern.left if group != "..."):
-        raise SpecError("a dimension with two axes of which no size is known")
+    pattern.check(sizes.items if sizes else ())
 
     def change(step, value, scope):
         given = sizes.value(scope) if sizes else {}
         if any(size < 0 for size in given.values()):
             raise misshapen("a negative size")
-        what = "rearrange", repr(pattern.solve(value.shape, given))
+        _, left, right = solved = pattern.solve(value.shape, given)
+        if names(left) == names(right) and pattern.shape(*solved) == value.shape:
+            return value
+        what = "rearrange", repr(solved)
         return step.moved(value, what, pattern.move(value.shape, given))
     return change
 
@@ -146,7 +148,7 @@ def along(dim, index):
 
 @one_to_one
 def slice_(words):
-    dim, start, stop, step_by = words.need("dim", Number), words.number("start", 0), words.number("stop"), words.number("step", 1)
+    dim, start, stop, step_by = words.number("dim", 0), words.number("start", 0), words.number("stop"), words.number("step", 1)
     if step_by.literal is not None and step_by.literal < 1:
         raise SpecError("a step below 1")
 
@@ -168,7 +170,7 @@ def slice_(words):
 
 @one_to_one
 def index_select(words):
-    dim, index = words.need("dim", Number), words.need("index", Numbers)
+    dim, index = words.number("dim", 0), words.need("index", Numbers)
 
     def change(step, value, scope):
         at, rows = axis(dim.value(scope), value.shape), index.value(scope)
@@ -182,7 +184,7 @@ def index_select(words):
 
 @one_to_one
 def pad(words):
-    dim, before, after = words.need("dim", Number), words.number("before", 0), words.number("after", 0)
+    dim, before, after = words.number("dim", 0), words.number("before", 0), words.number("after", 0)
     fill = words.take("fill", lambda raw: Number(raw, fractions=True)) or Number(0)
 
     def change(step, value, scope):
@@ -250,7 +252,7 @@ def interpolate(words):
             data, close = grids.interpolate(given, value.data, shape)
         except Misfit as misfit:
             raise misshapen(str(misfit)) from None
-        return step.result([value], ("interpolate", repr(given)), data, close)
+        return step.result([value], ("interpolate", repr(given)), data, close, lossy=None)
     return change
 
 
@@ -322,13 +324,13 @@ def unbind(value, words, variables):
         effect = Effect()
         for match in matches:
             at = axis(dim.value(match.scope(variables)), match.value.shape)
+            if match.value.shape[at] == 0:
+                raise misshapen(f"nothing is left of {match.value.shape}")
             effect.consumed.add(match.place)
             for number in range(match.value.shape[at]):
                 result = step.moved(match.value, ("unbind", at, number), lambda array: array[along(at, number)],
                                     drops=match.value.shape[at] > 1)
                 effect.results[match.place].append(Item(rewritten(match, to, variables, i=number), result))
-            if not effect.results[match.place]:
-                effect.lost.add(match.place)
         return effect
     return entries, apply
 
