@@ -13,6 +13,7 @@
 #include "cli/document.h"
 #include "cli/explain.h"
 #include "cli/inspect.h"
+#include "cli/invert.h"
 #include "cli/migrate.h"
 #include "plan/policy/policies.h"
 
@@ -69,6 +70,25 @@ void add_policy(CLI::App& app, const Policy& policy, MigrateOptions& options) {
       ->type_name("WORD");
 }
 
+// --set NAME=VALUE
+void add_settings(CLI::App& app, std::vector<std::pair<std::string, std::string>>& set) {
+  app.add_option_function<std::vector<std::string>>(
+         "--set",
+         [&set](const std::vector<std::string>& settings) {
+           for (const std::string& text : settings) {
+             const std::size_t equal = text.find('=');
+             if (equal == std::string::npos || equal == 0)
+               throw CLI::ValidationError("--set", "'" + text + "' is not NAME=VALUE");
+             set.emplace_back(text.substr(0, equal), text.substr(equal + 1));
+           }
+         },
+         "A variable of the spec, repeatable")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("NAME=VALUE");
+}
+
 // What a run is of: spec, source and target.
 void add_input_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("paths", options.positionals,
@@ -83,21 +103,7 @@ void add_input_options(CLI::App& app, MigrateOptions& options) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("RULE");
-  app.add_option_function<std::vector<std::string>>(
-         "--set",
-         [&options](const std::vector<std::string>& settings) {
-           for (const std::string& text : settings) {
-             const std::size_t equal = text.find('=');
-             if (equal == std::string::npos || equal == 0)
-               throw CLI::ValidationError("--set", "'" + text + "' is not NAME=VALUE");
-             options.request.set.emplace_back(text.substr(0, equal), text.substr(equal + 1));
-           }
-         },
-         "A variable of the spec, repeatable")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("NAME=VALUE");
+  add_settings(app, options.request.set);
   app.add_option(
          "--root", options.spec.root,
          "The state dict inside the source, in place of the spec's source.root; '' is the top")
@@ -248,6 +254,21 @@ int parse_and_run(int argc, char** argv) {
   add_word(*check_command, "--color", check_color, kColors,
            "Colour on a terminal; NO_COLOR is honoured");
 
+  InvertOptions invert_options;
+  CLI::App* invert_command =
+      app.add_subcommand("invert", "The spec that undoes a spec, or what of it nothing undoes");
+  invert_command->add_option("spec", invert_options.spec, "A spec")->required()->type_name("SPEC");
+  invert_command
+      ->add_option("source", invert_options.source,
+                   "A checkpoint or schema that it is for: says what the spec does not, and proves "
+                   "the way back; reads headers only")
+      ->type_name("SOURCE");
+  invert_command->add_option("-o,--output", invert_options.output, "Where the spec goes")
+      ->type_name("FILE");
+  add_settings(*invert_command, invert_options.set);
+  add_word(*invert_command, "--color", invert_options.color, kColors,
+           "Colour on a terminal; NO_COLOR is honoured");
+
   std::string document_name;
   CLI::App* schema_command = app.add_subcommand("schema", "Print a JSON Schema");
   schema_command->add_option("what", document_name, "What it is for")
@@ -276,6 +297,7 @@ int parse_and_run(int argc, char** argv) {
   if (*plan_command) return migrate(std::move(plan_options), cancelled);
   if (*apply_command) return migrate(std::move(apply_options), cancelled);
   if (*explain_command) return explain(std::move(explain_options));
+  if (*invert_command) return invert(invert_options);
   if (*check_command) return check(specs, check_json, check_color);
   const std::string text =
       *schema_command ? schema_document(document_name) : reference_document(document_name);

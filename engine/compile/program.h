@@ -49,8 +49,9 @@ struct Rule {
       when;  // one for each entry (captures differ); empty: always
   std::optional<Comparison> count;
   std::string id, note;
-  Location where;      // of the verb
-  bool table = false;  // entries are a table's
+  Location where;                          // of the verb
+  std::shared_ptr<const yaml::Node> node;  // as written
+  bool table = false;                      // entries are a table's
 };
 
 // A promise of `expect` about names.

@@ -43,6 +43,7 @@ class RuleCompiler {
     Rule rule;
     rule.verb = verb_;
     rule.where = head->key.where;
+    rule.node = std::make_shared<const yaml::Node>(node_);
     check_keys(*head);
     check_required(*head);
     BindContext context(node_, head->key, head->value, variables_, diagnostics_);

@@ -98,6 +98,12 @@ class Template {
   [[nodiscard]] const std::string& text() const;
   [[nodiscard]] std::vector<std::string> variables() const;
   [[nodiscard]] std::vector<int> groups() const;
+  // Literal text and references in order, for what works on names before there are any.
+  struct Part {
+    std::string literal;
+    std::string expression;  // `\1`, or what stands in the braces; empty: literal text
+  };
+  [[nodiscard]] std::vector<Part> parts() const;
   // The text without any reference; empty when it has one.
   [[nodiscard]] std::optional<std::string> literal() const;
 

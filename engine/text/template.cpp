@@ -166,6 +166,13 @@ std::vector<int> Template::groups() const {
   return groups;
 }
 
+std::vector<Template::Part> Template::parts() const {
+  std::vector<Part> parts;
+  for (const Piece& piece : *pieces_)
+    parts.push_back({piece.literal, piece.expression ? piece.expression->text() : std::string()});
+  return parts;
+}
+
 std::optional<std::string> Template::literal() const {
   std::string text;
   for (const Piece& piece : *pieces_) {

@@ -2,6 +2,7 @@
 // dtype: bfloat16      a.weight float32  ->  a.weight bfloat16
 #include <array>
 
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/parameters.h"
 #include "verbs/verbs.h"
@@ -45,6 +46,27 @@ class CastVerb final : public Verb {
       parts.verb = std::make_unique<Casting>(*dtype);
     return parts;
   }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    if (!input.seen) return needs_source(input, "what dtype it was");
+    if (input.seen->made.empty()) return Undoing{};
+    const DType from = input.seen->made.front().from.front().dtype;
+    const DType to = input.seen->made.front().result.dtype;
+    for (const Seen::Made& made : input.seen->made)
+      if (made.from.front().dtype != from)
+        return no_inverse(input, "its tensors had different dtypes",
+                          "`where: {dtype: ...}` gives each a rule of its own");
+    if (!widens(from, to))
+      return no_inverse(input, "a " + std::string(name_of(to)) + " does not hold every " +
+                                   std::string(name_of(from)));
+    return Undoing{.rules = {mapping_node({{"cast", input.operand},
+                                           {"dtype", plain_node(std::string(name_of(from)))}})},
+                   .same_names = true,
+                   .same_shape = true,
+                   .same_ndim = true};
+  }
+
+ private:
+  static std::string_view name_of(DType dtype) { return regraft::name(dtype); }
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // to: 'head.weight'      embed.weight  ->  embed.weight, head.weight (tied)
 #include <array>
 
+#include "verbs/inverse.h"
 #include "verbs/rewrite.h"
 #include "verbs/verbs.h"
 
@@ -59,6 +60,14 @@ class Copy final : public Verb {
     }
     parts.verb = std::make_unique<Copying>(std::move(templates));
     return parts;
+  }
+  // Without the second name.
+  Result<Undoing> undo(const InverseInput& input) const override {
+    REGRAFT_TRY(const yaml::Node* pattern, one_pattern(input));
+    REGRAFT_TRY(Reversal back, reverse(input, *pattern, *input.param("to")));
+    return Undoing{.rules = {mapping_node({{"drop", text_node(std::move(back.pattern))}})},
+                   .same_ndim = true,
+                   .same_dtype = true};
   }
 };
 

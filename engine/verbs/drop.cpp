@@ -1,6 +1,7 @@
 // drop: 'num_batches_tracked$'      bn.weight, bn.num_batches_tracked  ->  bn.weight
 #include <numeric>
 
+#include "verbs/inverse.h"
 #include "verbs/verbs.h"
 
 namespace regraft {
@@ -25,6 +26,12 @@ class Drop final : public Verb {
   }
   BoundParts bind(BindContext& context) const override {
     return {.entries = context.patterns(context.operand()), .verb = std::make_unique<Dropping>()};
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    yaml::Node names = mapping_node({{"match", input.operand}});
+    if (const yaml::Node* unless = input.param("unless"))
+      names.entries.push_back({plain_node("unless"), *unless});
+    return Undoing{.rules = {}, .missing = std::move(names)};
   }
 };
 

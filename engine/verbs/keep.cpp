@@ -1,4 +1,5 @@
 // keep: ['^conv1\.']      conv1.weight, conv2.weight  ->  conv1.weight
+#include "verbs/inverse.h"
 #include "verbs/verbs.h"
 
 namespace regraft {
@@ -20,6 +21,9 @@ class Keep final : public Verb {
   bool drops_the_rest() const override { return true; }
   BoundParts bind(BindContext& context) const override {
     return {.entries = context.patterns(context.operand()), .verb = std::make_unique<Nothing>()};
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    return Undoing{.rules = {}, .missing = mapping_node({{"unless", input.operand}})};
   }
 };
 

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/checked.h"
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/verbs.h"
 
@@ -83,6 +84,23 @@ class PadVerb final : public Verb {
     parts.verb = std::make_unique<Padding>(std::move(dim), std::move(before), std::move(after),
                                            std::move(fill));
     return parts;
+  }
+  // The slice without what was added.
+  Result<Undoing> undo(const InverseInput& input) const override {
+    yaml::Node slice = mapping_node({{"slice", input.operand}});
+    const auto given = [&](std::string_view name) {
+      const yaml::Node* node = input.param(name);
+      return node && yaml::as_int(*node) != 0 ? node : nullptr;
+    };
+    if (const yaml::Node* dim = given("dim")) slice.entries.push_back({plain_node("dim"), *dim});
+    if (const yaml::Node* before = given("before"))
+      slice.entries.push_back({plain_node("start"), *before});
+    if (const yaml::Node* after = given("after"))
+      slice.entries.push_back({plain_node("stop"), yaml::as_int(*after)
+                                                       ? plain_node("-" + after->text)
+                                                       : text_node("-(" + after->text + ")")});
+    return Undoing{
+        .rules = {std::move(slice)}, .same_names = true, .same_ndim = true, .same_dtype = true};
   }
 };
 

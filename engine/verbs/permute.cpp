@@ -2,6 +2,7 @@
 // dims: [3, 2, 0, 1]      a.conv.weight [3, 3, 8, 16]  ->  a.conv.weight [16, 8, 3, 3]
 #include <array>
 
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/verbs.h"
 
@@ -57,6 +58,25 @@ class PermuteVerb final : public Verb {
     if (auto dims = Integers::read(context, "dims", parts))
       parts.verb = std::make_unique<Permuting>(std::move(*dims));
     return parts;
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    const yaml::Node& dims = *input.param("dims");
+    const std::size_t count = dims.items.size();
+    std::vector<yaml::Node> back(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto dim = yaml::as_int(dims.items[i]);
+      if (!dim) return no_inverse(input, "its `dims` are an expression");
+      const auto at =
+          static_cast<std::size_t>(*dim < 0 ? *dim + static_cast<std::int64_t>(count) : *dim);
+      if (at >= count) return no_inverse(input, "its `dims` are no permutation");
+      back[at] = plain_node(std::to_string(i));
+    }
+    if (!dims.is_sequence()) return no_inverse(input, "its `dims` are an expression");
+    return Undoing{
+        .rules = {mapping_node({{"permute", input.operand}, {"dims", list_node(std::move(back))}})},
+        .same_names = true,
+        .same_ndim = true,
+        .same_dtype = true};
   }
 };
 

@@ -5,12 +5,20 @@
 #include <array>
 
 #include "base/nearest.h"
+#include "text/axes.h"
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/rearrangement.h"
 #include "verbs/verbs.h"
 
 namespace regraft {
 namespace {
+
+std::string trimmed(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(' ');
+  if (begin == std::string::npos) return {};
+  return text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
 
 constexpr auto kParams = std::to_array<Param>({
     {"pattern", ParamType::text, true,
@@ -56,6 +64,36 @@ class Rearrange final : public Verb {
            "two: 2}";
   }
   std::span<const Param> params() const override { return kParams; }
+
+  // The sides change places. Axes that share a dimension then are told apart by `with`.
+  Result<Undoing> undo(const InverseInput& input) const override {
+    const std::string& pattern = input.param("pattern")->text;
+    const std::size_t arrow = pattern.find("->");
+    const std::string before = trimmed(pattern.substr(0, arrow));
+    const std::string after = trimmed(pattern.substr(arrow + 2));
+    Diagnostics none;
+    const auto axes = parse_axes(after, {}, none);
+    if (!axes) return no_inverse(input, "its pattern cannot be turned around");
+    const yaml::Node* with = input.param("with");
+    for (const AxisGroup& group : *axes) {
+      std::vector<std::string> open;
+      for (const Axis& axis : group.axes) {
+        if (axis.kind == Axis::Kind::ellipsis && group.parentheses)
+          return no_inverse(input, "`...` becomes a part of one dimension");
+        if (axis.kind == Axis::Kind::name && !(with && with->find(axis.name)))
+          open.push_back(axis.name);
+      }
+      if (group.parentheses && open.size() > 1)
+        return no_inverse(input,
+                          "the sizes of `" + open[0] + "` and `" + open[1] +
+                              "` cannot be told from their one dimension",
+                          "give one of them in `with`");
+    }
+    yaml::Node rule = mapping_node(
+        {{"rearrange", input.operand}, {"pattern", text_node(after + " -> " + before)}});
+    if (with) rule.entries.push_back({plain_node("with"), *with});
+    return Undoing{.rules = {std::move(rule)}, .same_names = true, .same_dtype = true};
+  }
 
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

@@ -2,6 +2,7 @@
 // to: ''                 module.conv.weight  ->  conv.weight
 #include <array>
 
+#include "verbs/inverse.h"
 #include "verbs/rewrite.h"
 #include "verbs/verbs.h"
 
@@ -74,6 +75,35 @@ class Rename final : public Verb {
     const bool exact_names = operand.find("exact") && operand.entries.size() == 1;
     const bool table = operand.is_mapping() && (!exact_names || literal_table(operand));
     return table ? bind_table(context, all) : bind_patterns(context, all);
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    const yaml::Node* to = input.param("to");
+    yaml::Node rule;
+    if (const yaml::Node* exact = literal_table(input.operand)) {
+      rule = mapping_node({});
+      for (const yaml::Entry& row : exact->entries)
+        rule.entries.push_back({text_node(row.value.text), text_node(row.key.text)});
+      rule = mapping_node({{"rename", mapping_node({{"exact", std::move(rule)}})}});
+    } else if (to) {
+      REGRAFT_TRY(const yaml::Node* pattern, one_pattern(input));
+      REGRAFT_TRY(Reversal back, reverse(input, *pattern, *to));
+      rule = mapping_node(
+          {{"rename", text_node(std::move(back.pattern))}, {"to", text_node(std::move(back.to))}});
+    } else {
+      rule = mapping_node({});
+      for (const yaml::Entry& row : input.operand.entries) {
+        REGRAFT_TRY(Reversal back, reverse(input, row.key, row.value));
+        for (const yaml::Entry& other : rule.entries)
+          if (other.key.text == back.pattern)
+            return no_inverse(input, "two rows of the table make the same names");
+        rule.entries.push_back({text_node(std::move(back.pattern)), text_node(std::move(back.to))});
+      }
+      rule = mapping_node({{"rename", std::move(rule)}});
+    }
+    if (const yaml::Node* all = input.param("all"))
+      rule.entries.push_back({plain_node("all"), *all});
+    return Undoing{
+        .rules = {std::move(rule)}, .same_shape = true, .same_ndim = true, .same_dtype = true};
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/verbs.h"
 
@@ -52,6 +53,25 @@ class ReshapeVerb final : public Verb {
     if (auto shape = Integers::read(context, "shape", parts))
       parts.verb = std::make_unique<Reshaping>(std::move(*shape));
     return parts;
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    if (!input.seen) return needs_source(input, "what shape it was");
+    std::vector<yaml::Node> sizes;
+    for (const Seen::Made& made : input.seen->made) {
+      if (made.from.front().shape != input.seen->made.front().from.front().shape)
+        return no_inverse(input,
+                          "its tensors had different shapes: " +
+                              to_string(input.seen->made.front().from.front().shape) + " and " +
+                              to_string(made.from.front().shape),
+                          "give each shape a rule of its own");
+    }
+    if (input.seen->made.empty()) return Undoing{};
+    for (const std::int64_t size : input.seen->made.front().from.front().shape)
+      sizes.push_back(plain_node(std::to_string(size)));
+    return Undoing{.rules = {mapping_node(
+                       {{"reshape", input.operand}, {"shape", list_node(std::move(sizes))}})},
+                   .same_names = true,
+                   .same_dtype = true};
   }
 };
 

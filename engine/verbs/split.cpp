@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/checked.h"
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/rewrite.h"
 #include "verbs/verbs.h"
@@ -124,6 +125,26 @@ class Split final : public Verb {
     }
     parts.verb = std::make_unique<Splitting>(std::move(*named), std::move(dim), std::move(sizes));
     return parts;
+  }
+  // The parts one behind the other.
+  Result<Undoing> undo(const InverseInput& input) const override {
+    REGRAFT_TRY(const yaml::Node* pattern, one_pattern(input));
+    std::vector<yaml::Node> parts;
+    std::optional<std::string> whole;
+    for (const yaml::Node& to : input.param("to")->items) {
+      const auto index = static_cast<std::int64_t>(parts.size());
+      if (to.is_null()) return no_inverse(input, "part " + std::to_string(index) + " is dropped");
+      REGRAFT_TRY(Reversal back, reverse(input, *pattern, to, index));
+      if (whole && *whole != back.to)
+        return no_inverse(input, "its parts have their captures in different order");
+      whole = std::move(back.to);
+      parts.push_back(text_node(std::move(back.pattern)));
+    }
+    yaml::Node joined =
+        mapping_node({{"cat", list_node(std::move(parts))}, {"to", text_node(std::move(*whole))}});
+    if (const yaml::Node* dim = input.param("dim"))
+      joined.entries.push_back({plain_node("dim"), *dim});
+    return Undoing{.rules = {std::move(joined)}, .same_ndim = true, .same_dtype = true};
   }
 
  private:

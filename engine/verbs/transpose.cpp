@@ -3,6 +3,7 @@
 #include <array>
 #include <numeric>
 
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/verbs.h"
 
@@ -50,6 +51,13 @@ class Transpose final : public Verb {
     if (auto dims = Integers::read(context, "dims", parts))
       parts.verb = std::make_unique<Transposing>(std::move(*dims));
     return parts;
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    return Undoing{
+        .rules = {mapping_node({{"transpose", input.operand}, {"dims", *input.param("dims")}})},
+        .same_names = true,
+        .same_ndim = true,
+        .same_dtype = true};
   }
 };
 

@@ -2,6 +2,7 @@
 // to: '.experts.{i}.w1'      a.experts.w1 [2, 4, 3]  ->  a.experts.0.w1, a.experts.1.w1 [4, 3]
 #include <array>
 
+#include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/rewrite.h"
 #include "verbs/verbs.h"
@@ -87,6 +88,15 @@ class Unbind final : public Verb {
     }
     parts.verb = std::make_unique<Unbinding>(std::move(templates), std::move(dim));
     return parts;
+  }
+  Result<Undoing> undo(const InverseInput& input) const override {
+    REGRAFT_TRY(const yaml::Node* pattern, one_pattern(input));
+    REGRAFT_TRY(Reversal back, reverse(input, *pattern, *input.param("to")));
+    yaml::Node stack = mapping_node(
+        {{"stack", text_node(std::move(back.pattern))}, {"to", text_node(std::move(back.to))}});
+    if (const yaml::Node* dim = input.param("dim"))
+      stack.entries.push_back({plain_node("dim"), *dim});
+    return Undoing{.rules = {std::move(stack)}, .same_dtype = true};
   }
 };
 

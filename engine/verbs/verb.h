@@ -133,6 +133,9 @@ class BindContext {
   Diagnostics& diagnostics_;
 };
 
+struct InverseInput;
+struct Undoing;
+
 class Verb {
  public:
   virtual ~Verb() = default;
@@ -145,6 +148,8 @@ class Verb {
   [[nodiscard]] virtual bool drops_the_rest() const { return false; }
   // Reports mistakes; Parts::verb is null when there were any.
   [[nodiscard]] virtual BoundParts bind(BindContext& context) const = 0;
+  // The rules that undo one with this verb (verbs/inverse.h), or why there are none (no-inverse).
+  [[nodiscard]] virtual Result<Undoing> undo(const InverseInput& input) const;
 };
 
 // In the order of the language reference. A new verb is one line in registry.cpp.

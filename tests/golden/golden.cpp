@@ -12,6 +12,7 @@
 #include "catch.h"
 #include "compile/program.h"
 #include "formats/format.h"
+#include "invert/invert.h"
 #include "plan/optimize.h"
 #include "plan/plan.h"
 #include "plan/policy/policies.h"
@@ -43,7 +44,8 @@ std::string read(const fs::path& path) {
 struct Options {
   bool check = false;  // `regraft check`
   bool strict = false;
-  std::string output;  // its suffix sets the format; a schedule is made
+  bool invert = false;  // `regraft invert`, for source.yaml if there is one
+  std::string output;   // its suffix sets the format; a schedule is made
   std::vector<std::pair<std::string, std::string>> sources;  // further ones: alias and file
   std::vector<std::pair<std::string, std::string>> set;
   std::vector<std::string> explain;  // names
@@ -63,6 +65,8 @@ Options read_options() {
       options.check = yaml::as_bool(entry.value).value();
     else if (entry.key.text == "strict")
       options.strict = yaml::as_bool(entry.value).value();
+    else if (entry.key.text == "invert")
+      options.invert = yaml::as_bool(entry.value).value();
     else if (entry.key.text == "output")
       options.output = entry.value.text;
     else if (entry.key.text == "sources")
@@ -109,6 +113,7 @@ class Case {
       if (!options_.explain.empty()) files.emplace_back("explain.exp", explained(report));
     }
     if (schedule_) files.emplace_back("schedule.exp", print(*schedule_, inputs_));
+    if (inverse_) files.emplace_back("inverse.exp", yaml::write(*inverse_));
     return files;
   }
 
@@ -139,6 +144,7 @@ class Case {
     program_ = compile(*spec, inputs, diagnostics_);
     if (!program_) return;
     if (options_.check) return lint(*program_, *spec, diagnostics_);
+    if (options_.invert && !fs::exists("source.yaml")) return turn_around(*spec, inputs, nullptr);
     program_->expect.unused_rules_are_errors |= options_.strict;
     open_source("", "source.yaml");
     for (const auto& [alias, file] : options_.sources) open_source(alias, file);
@@ -154,6 +160,10 @@ class Case {
     const auto passes = passes_without(options_.no_passes);
     REQUIRE(passes.ok());
     CHECK(optimize(*plan_, passes->rewrites) == std::nullopt);
+    if (options_.invert) {
+      const auto walked = walk(*program_, inputs_, diagnostics_);
+      if (walked) turn_around(*spec, inputs, &*walked);
+    }
     if (options_.output.empty() || diagnostics_.has_errors()) return;
     const auto format = format_for_output(options_.output);
     if (!format) return diagnostics_.add(format.error());
@@ -166,6 +176,18 @@ class Case {
     Catalog& source = sources_.emplace_back();
     open(path, needs ? needs->roots : std::vector<std::string>(), alias, source);
     inputs_.sources.push_back(&source);
+  }
+
+  void turn_around(const Spec& spec, const CompileInputs& inputs, const Walk* walked) {
+    inverse_ = invert(spec, *program_, walked, diagnostics_);
+    if (!inverse_) return;
+    // Read from its text, as a person would have it.
+    const auto again = parse_spec(
+        std::make_shared<const SourceText>(SourceText{"inverse.yaml", yaml::write(*inverse_)}),
+        diagnostics_);
+    if (!again) return;
+    const auto back = compile(*again, inputs, diagnostics_);
+    if (back && walked) prove(*back, *program_, inputs_, *walked, diagnostics_);
   }
 
   bool open(const std::string& path, const std::vector<std::string>& roots,
@@ -189,6 +211,7 @@ class Case {
   Inputs inputs_;
   std::optional<Plan> plan_;
   std::optional<Schedule> schedule_;
+  std::optional<yaml::Node> inverse_;
 };
 
 std::vector<fs::path> cases() {
@@ -201,8 +224,8 @@ std::vector<fs::path> cases() {
 
 void compare(const std::string& name, std::vector<std::pair<std::string, std::string>> files) {
   const bool update = std::getenv("REGRAFT_GOLDEN_UPDATE") != nullptr;
-  for (const char* file :
-       {"diagnostics.exp", "plan.exp", "report.exp", "schedule.exp", "explain.exp"}) {
+  for (const char* file : {"diagnostics.exp", "plan.exp", "report.exp", "schedule.exp",
+                           "explain.exp", "inverse.exp"}) {
     const auto given = std::find_if(files.begin(), files.end(),
                                     [&](const auto& one) { return one.first == file; });
     if (update) {

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-ORDER = ["base", "text", "catalog", "expr", "formats", "spec", "verbs", "compile", "plan",
+ORDER = ["base", "text", "catalog", "expr", "formats", "spec", "verbs", "compile", "plan", "invert",
          "schedule", "execute", "report", "pipeline", "chain", "batch", "api", "cli"]
 RANK = {folder: rank for rank, folder in enumerate(ORDER)}
 

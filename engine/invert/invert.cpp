@@ -1,0 +1,280 @@
+#include "invert/invert.h"
+
+#include <algorithm>
+
+namespace regraft {
+namespace {
+
+bool is_word_char(char c) {
+  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// Whether a word stands in any of the texts: an expression may use the variable.
+bool mentions(const yaml::Node& node, std::string_view word) {
+  for (std::size_t at = node.text.find(word); at != std::string::npos;
+       at = node.text.find(word, at + 1)) {
+    const bool begins = at == 0 || !is_word_char(node.text[at - 1]);
+    const std::size_t end = at + word.size();
+    if (begins && (end == node.text.size() || !is_word_char(node.text[end]))) return true;
+  }
+  return std::any_of(node.items.begin(), node.items.end(),
+                     [&](const yaml::Node& item) { return mentions(item, word); }) ||
+         std::any_of(node.entries.begin(), node.entries.end(),
+                     [&](const yaml::Entry& entry) { return mentions(entry.value, word); });
+}
+
+const yaml::Node* find(const std::vector<yaml::Entry>& entries, std::string_view key) {
+  for (const yaml::Entry& entry : entries)
+    if (entry.key.text == key) return &entry.value;
+  return nullptr;
+}
+
+class Inverter {
+ public:
+  Inverter(const Spec& spec, const Program& program, const Walk* walked, Diagnostics& diagnostics)
+      : spec_(spec), program_(program), walked_(walked), diagnostics_(diagnostics) {}
+
+  std::optional<yaml::Node> run() {
+    const std::size_t before = diagnostics_.error_count();
+    policies();
+    std::vector<std::vector<yaml::Node>> undone;
+    for (std::size_t i = 0; i < program_.rules.size(); ++i) undone.push_back(one(i));
+    for (auto rules = undone.rbegin(); rules != undone.rend(); ++rules)
+      for (yaml::Node& rule : *rules) rules_.push_back(std::move(rule));
+    if (diagnostics_.error_count() > before) return std::nullopt;
+    return document();
+  }
+
+ private:
+  // `missing`, as the way forth has names that no source gives, and the way back must lose them.
+  void policies() {
+    if (const yaml::Node* shape = find(spec_.policy, "shape")) {
+      for_cases(*shape, [&](std::string_view word, const yaml::Node& where, const yaml::Node*) {
+        if (word != "error")
+          refuse(where, "nothing undoes `shape: " + std::string(word) +
+                            "`: what it leaves out or makes up depends on the target");
+      });
+    }
+    if (const yaml::Node* missing = find(spec_.policy, "missing")) {
+      for_cases(*missing, [&](std::string_view word, const yaml::Node&, const yaml::Node* rule) {
+        if (word == "error" || word == "omit") return;
+        if (!rule || !rule->find("match")) {
+          drops_unexpected_ = true;
+          return;
+        }
+        yaml::Node drop = mapping_node({{"drop", *rule->find("match")}});
+        if (const yaml::Node* unless = rule->find("unless"))
+          drop.entries.push_back({plain_node("unless"), *unless});
+        drop.entries.push_back({plain_node("count"), text_node(">= 0")});
+        rules_.push_back(std::move(drop));
+      });
+    }
+    if (const yaml::Node* unexpected = find(spec_.policy, "unexpected")) {
+      for_cases(*unexpected, [&](std::string_view word, const yaml::Node&, const yaml::Node*) {
+        if (word == "drop") everything_may_be_missing_ = true;
+      });
+    }
+  }
+
+  template <typename Visit>
+  static void for_cases(const yaml::Node& policy, Visit visit) {
+    if (policy.is_scalar()) visit(policy.text, policy, nullptr);
+    for (const yaml::Node& one : policy.items)
+      if (const yaml::Node* word = one.find("do")) visit(word->text, *word, &one);
+  }
+
+  void refuse(const yaml::Node& at, std::string message) {
+    diagnostics_.add(error(Code::no_inverse, at.where, std::move(message)));
+  }
+
+  // The rules that undo one.
+  std::vector<yaml::Node> one(std::size_t index) {
+    const Rule& rule = program_.rules[index];
+    const yaml::Node& node = *rule.node;
+    const yaml::Entry* head = nullptr;
+    for (const yaml::Entry& entry : node.entries)
+      if (entry.key.text == rule.verb->name()) head = &entry;
+    const InverseInput input{node, head->key, head->value, program_.variables,
+                             walked_ ? &walked_->rules[index] : nullptr};
+    Result<Undoing> undoing = rule.verb->undo(input);
+    if (undoing && !undoing->missing)
+      if (Status limits = limits_kept(input, *undoing); !limits)
+        undoing = std::move(limits).error();
+    if (!undoing) {
+      diagnostics_.add(std::move(undoing).error());
+      return {};
+    }
+    if (undoing->missing) lost(index, std::move(*undoing->missing));
+    return std::move(undoing->rules);
+  }
+
+  // `unless`, `where` and `when` speak of what the rule met, and the way back meets its results.
+  Status limits_kept(const InverseInput& input, Undoing& undoing) const {
+    if (input.param("when"))
+      return no_inverse(input, "its `when` speaks of names that are gone",
+                        "say it with the pattern");
+    if (const yaml::Node* unless = input.param("unless")) {
+      if (!undoing.same_names)
+        return no_inverse(input, "its `unless` speaks of names that are gone",
+                          "say it with the pattern");
+      for (yaml::Node& rule : undoing.rules)
+        rule.entries.push_back({plain_node("unless"), *unless});
+    }
+    if (const yaml::Node* where = input.param("where")) {
+      if ((where->find("ndim") && !undoing.same_ndim) ||
+          (where->find("dtype") && !undoing.same_dtype) ||
+          (where->find("shape") && !undoing.same_shape))
+        return no_inverse(input, "its `where` speaks of tensors that are gone",
+                          "say it with the pattern");
+      for (yaml::Node& rule : undoing.rules) rule.entries.push_back({plain_node("where"), *where});
+    }
+    return Done{};
+  }
+
+  // Names that the rule dropped, as they stood in the source.
+  void lost(std::size_t index, yaml::Node missing) {
+    const bool renamed = std::any_of(
+        program_.rules.begin(), program_.rules.begin() + static_cast<std::ptrdiff_t>(index),
+        [](const Rule& rule) { return rule.node->find("to") || rule.verb->name() == "rename"; });
+    if (!renamed) {
+      missing_.push_back(std::move(missing));
+    } else if (walked_) {
+      std::vector<yaml::Node> names;
+      for (const std::string& name : walked_->dropped[index]) names.push_back(text_node(name));
+      if (!names.empty())
+        missing_.push_back(
+            mapping_node({{"match", mapping_node({{"exact", list_node(std::move(names))}})}}));
+    } else {
+      everything_may_be_missing_ = true;
+    }
+  }
+
+  yaml::Node document() {
+    yaml::Node out = mapping_node({{"regraft", plain_node(std::to_string(kLanguageVersion))}});
+    const auto add = [&](const char* key, yaml::Node value) {
+      out.entries.push_back({plain_node(key), std::move(value)});
+    };
+    if (!spec_.name.empty()) add("name", text_node(spec_.name + "-inverse"));
+    if (!spec_.description.empty()) add("description", text_node("Undoes: " + spec_.description));
+    if (!spec_.revises.empty()) add("revision", text_node(spec_.revises));
+    if (!spec_.revises.empty() && !spec_.revision.empty())
+      add("revises", text_node(spec_.revision));
+    yaml::Node vars = mapping_node({});
+    for (const yaml::Entry& var : spec_.vars)
+      if (mentions(list_node(rules_), var.key.text)) vars.entries.push_back(var);
+    if (!vars.entries.empty()) add("vars", std::move(vars));
+    add("rules", list_node(std::move(rules_)));
+    yaml::Node policy = mapping_node({});
+    if (everything_may_be_missing_) {
+      policy.entries.push_back({plain_node("missing"), plain_node("keep")});
+    } else if (!missing_.empty()) {
+      for (yaml::Node& one : missing_)
+        one.entries.push_back({plain_node("do"), plain_node("keep")});
+      policy.entries.push_back({plain_node("missing"), list_node(std::move(missing_))});
+    }
+    if (drops_unexpected_) policy.entries.push_back({plain_node("unexpected"), plain_node("drop")});
+    if (!policy.entries.empty()) add("policy", std::move(policy));
+    return out;
+  }
+
+  const Spec& spec_;
+  const Program& program_;
+  const Walk* walked_;
+  Diagnostics& diagnostics_;
+  std::vector<yaml::Node> rules_, missing_;
+  bool everything_may_be_missing_ = false, drops_unexpected_ = false;
+};
+
+// The results as a source of their own: names, shapes and dtypes.
+Catalog catalog_of(const std::vector<Live>& results) {
+  Catalog catalog;
+  catalog.path = "the result";
+  catalog.has_values = false;
+  catalog.containers.emplace_back();
+  for (const Live& live : results) {
+    Tensor tensor;
+    tensor.name = live.name;
+    tensor.dtype = live.expr->dtype;
+    tensor.shape = live.expr->shape;
+    tensor.strides = contiguous_strides(tensor.shape);
+    tensor.storage = static_cast<std::uint32_t>(catalog.storages.size());
+    catalog.storages.push_back({.nbytes = nbytes(tensor)});
+    catalog.tensors.push_back(std::move(tensor));
+  }
+  return catalog;
+}
+
+}  // namespace
+
+std::optional<Walk> walk(const Program& program, const Inputs& inputs, Diagnostics& diagnostics) {
+  Walk walked;
+  Trail trail;
+  walked.names = run_rules(program, inputs, diagnostics, 64 << 20, &trail);
+  if (!walked.names.complete) return std::nullopt;
+  walked.rules.resize(program.rules.size());
+  walked.dropped.resize(program.rules.size());
+  const auto tensor = [&](const Trail::Item& item) {
+    return Seen::Tensor{item.expr->shape, item.expr->dtype};
+  };
+  for (const Trail::Item& item : trail.items) {
+    if (item.rule == kNone) continue;
+    Seen::Made& made = walked.rules[item.rule].made.emplace_back();
+    made.result = tensor(item);
+    for (const std::uint32_t parent : item.parents)
+      made.from.push_back(tensor(trail.items[parent]));
+  }
+  for (const DroppedLoad& dropped : walked.names.dropped)
+    walked.dropped[dropped.rule].push_back(
+        inputs.sources[dropped.load.input]->tensors[dropped.load.tensor].name);
+  return walked;
+}
+
+std::optional<yaml::Node> invert(const Spec& spec, const Program& program, const Walk* walked,
+                                 Diagnostics& diagnostics) {
+  return Inverter(spec, program, walked, diagnostics).run();
+}
+
+void prove(const Program& inverse, const Program& program, const Inputs& inputs, const Walk& walked,
+           Diagnostics& diagnostics) {
+  const Catalog there = catalog_of(walked.names.results);
+  Inputs results;
+  results.sources = {&there};
+  Diagnostics problems;
+  const Names back = run_rules(inverse, results, problems);
+  const auto fail = [&](const std::string& what) {
+    diagnostics.add(error(Code::no_inverse, {.text = program.text}, what,
+                          "the inverse takes names by their new look, and other names look so too; "
+                          "make the patterns say more"));
+  };
+  for (const Diagnostic& problem : problems.items()) fail("the way back fails: " + problem.message);
+  if (!back.complete) return;
+  const Catalog& source = *inputs.sources.front();
+  std::vector<std::string> wrong;
+  for (const Live& live : back.results) {
+    const auto same_name = std::find_if(source.tensors.begin(), source.tensors.end(),
+                                        [&](const Tensor& one) { return one.name == live.name; });
+    if (same_name == source.tensors.end()) {
+      wrong.push_back(quoted(live.name) + " (the source has no such name)");
+      continue;
+    }
+    const Load own{0, static_cast<std::uint32_t>(same_name - source.tensors.begin())};
+    bool from_itself = false;
+    for (const Load& loaded : loads_of(*live.expr))
+      for (const Load& origin : loads_of(*walked.names.results[loaded.tensor].expr))
+        from_itself = from_itself || origin == own;
+    if (!from_itself)
+      wrong.push_back(quoted(live.name) + " (made of another tensor)");
+    else if (live.expr->shape != same_name->shape || live.expr->dtype != same_name->dtype)
+      wrong.push_back(quoted(live.name) + " (" + std::string(name(live.expr->dtype)) + " " +
+                      to_string(live.expr->shape) + " for " + std::string(name(same_name->dtype)) +
+                      " " + to_string(same_name->shape) + ")");
+  }
+  constexpr std::size_t kShown = 8;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(wrong.size(), kShown); ++i)
+    list += (i ? ", " : "") + wrong[i];
+  if (wrong.size() > kShown) list += " and " + std::to_string(wrong.size() - kShown) + " more";
+  if (!wrong.empty()) fail("there and back is not the same: " + list);
+}
+
+}  // namespace regraft
