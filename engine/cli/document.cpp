@@ -1,6 +1,10 @@
 #include "cli/document.h"
 
+#include <charconv>
+
+#include "compile/program.h"
 #include "compile/rule_keys.h"
+#include "plan/plan.h"
 #include "plan/policy/policies.h"
 #include "report/schema.h"
 #include "spec/spec.h"
@@ -56,15 +60,74 @@ std::string parameter_table(std::span<const Param> params) {
   return out + "\n";
 }
 
+template <typename Visit>
+void for_lines(std::string_view text, Visit visit) {
+  for (bool first = true; !text.empty(); first = false) {
+    const std::size_t end = text.find('\n');
+    visit(text.substr(0, end), first);
+    text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+  }
+}
+
+// A line each: "a.q.weight float32 [8, 4]".
+Catalog sampled(std::string_view lines) {
+  Catalog catalog;
+  catalog.containers.emplace_back();
+  for_lines(lines, [&](std::string_view line, bool) {
+    const std::size_t dtype = line.find(' ') + 1, shape = line.find(' ', dtype) + 1;
+    Tensor tensor;
+    tensor.name = line.substr(0, dtype - 1);
+    tensor.dtype = *dtype_by_name(line.substr(dtype, shape - 1 - dtype));
+    for (const char* at = line.data() + shape; *at != ']';) {
+      std::int64_t size = 0;
+      const auto read = std::from_chars(at, line.data() + line.size(), size);
+      if (read.ec == std::errc()) tensor.shape.push_back(size);
+      at = read.ec == std::errc() ? read.ptr : at + 1;
+    }
+    tensor.strides = contiguous_strides(tensor.shape);
+    tensor.storage = static_cast<std::uint32_t>(catalog.storages.size());
+    catalog.storages.push_back({.nbytes = nbytes(tensor)});
+    catalog.tensors.push_back(std::move(tensor));
+  });
+  return catalog;
+}
+
+// What the example makes of the sample, by the program itself.
+std::string worked(const Verb& verb) {
+  Diagnostics problems;
+  std::string text = "regraft: 1\nrules:\n";
+  for_lines(verb.example(), [&](std::string_view line, bool first) {
+    text.append(first ? "  - " : "    ").append(line).append("\n");
+  });
+  const auto spec = parse_spec(
+      std::make_shared<const SourceText>(SourceText{"example", std::move(text)}), problems);
+  const Catalog source = sampled(verb.sample());
+  std::string out = "```text\n";
+  out.append(verb.sample()).append("\n->\n");
+  if (spec) {
+    CompileInputs inputs;
+    inputs.verbs = all_verbs();
+    inputs.policies = all_policies();
+    if (const auto program = compile(*spec, inputs, problems)) {
+      Inputs sources;
+      sources.sources = {&source};
+      for (const PlannedTensor& planned : make_plan(*program, sources, problems).tensors)
+        if (planned.expr)
+          out += planned.name + " " + std::string(name(planned.expr->dtype)) + " " +
+                 to_string(planned.expr->shape) + "\n";
+    }
+  }
+  // Shown in the page, where the check of generated files finds it.
+  for (const Diagnostic& problem : problems.items()) out += render(problem, false);
+  return out + "```\n\n";
+}
+
 void verb_section(const Verb& verb, std::string& out) {
   out += "### `" + std::string(verb.name()) + "`\n\n" + std::string(verb.doc()) + "\n\n```yaml\n";
-  std::string_view example = verb.example();
-  for (bool first = true; !example.empty(); first = false) {
-    const std::size_t end = example.find('\n');
-    out += (first ? "- " : "  ") + std::string(example.substr(0, end)) + "\n";
-    example = end == std::string_view::npos ? std::string_view{} : example.substr(end + 1);
-  }
-  out += "```\n\n";
+  for_lines(verb.example(), [&](std::string_view line, bool first) {
+    out.append(first ? "- " : "  ").append(line).append("\n");
+  });
+  out += "```\n\n" + worked(verb);
   if (verb.params().empty()) return;
   out += parameter_table(verb.params());
 }
@@ -72,7 +135,8 @@ void verb_section(const Verb& verb, std::string& out) {
 std::string language_page() {
   std::string out =
       "# Language reference\n\nMade from the program's own tables. [The guide](guide.md) explains "
-      "the words.\n\n## Keys\n\n";
+      "the words. Below the example of a verb stand the tensors before and after it.\n\n"
+      "## Keys\n\n";
   out += table("Top level", spec_keys()) + table("`source`", source_keys());
   out += table("`expect`", expect_keys()) + table("`output`", output_keys());
   out += "## Verbs\n\n";

@@ -1,6 +1,9 @@
 #include "invert/invert.h"
 
 #include <algorithm>
+#include <unordered_map>
+
+#include "invert/trace.h"
 
 namespace regraft {
 namespace {
@@ -234,6 +237,36 @@ std::optional<yaml::Node> invert(const Spec& spec, const Program& program, const
   return Inverter(spec, program, walked, diagnostics).run();
 }
 
+namespace {
+
+// An element of the way back, all the way to the source.
+std::optional<Origin> there_and_back(const Expr& back, const Walk& walked, std::int64_t element) {
+  const std::optional<Origin> result = trace(back, element);
+  if (!result) return std::nullopt;
+  return trace(*walked.names.results[result->load.tensor].expr, result->element);
+}
+
+// What is wrong with a name that came back; empty when it is the source's own tensor. Of a large
+// one, elements all over it are looked at.
+std::string misses(const Live& live, const Load& own, const Tensor& tensor, const Walk& walked) {
+  if (live.expr->shape != tensor.shape || live.expr->dtype != tensor.dtype)
+    return std::string(name(live.expr->dtype)) + " " + to_string(live.expr->shape) + " for " +
+           std::string(name(tensor.dtype)) + " " + to_string(tensor.shape);
+  constexpr std::int64_t kMostLookedAt = 4096;
+  const std::int64_t count = *numel(tensor.shape);
+  // Odd, so that no dimension of a power of two is met at one place alone.
+  const std::int64_t step = count <= kMostLookedAt ? 1 : (count / kMostLookedAt) | 1;
+  for (std::int64_t element = 0; element < count; element += step) {
+    const std::optional<Origin> origin = there_and_back(*live.expr, walked, element);
+    if (!origin) return "values are made up";
+    if (!(origin->load == own)) return "made of another tensor";
+    if (origin->element != element) return "its elements change places";
+  }
+  return {};
+}
+
+}  // namespace
+
 void prove(const Program& inverse, const Program& program, const Inputs& inputs, const Walk& walked,
            Diagnostics& diagnostics) {
   const Catalog there = catalog_of(walked.names.results);
@@ -248,26 +281,19 @@ void prove(const Program& inverse, const Program& program, const Inputs& inputs,
   };
   for (const Diagnostic& problem : problems.items()) fail("the way back fails: " + problem.message);
   if (!back.complete) return;
-  const Catalog& source = *inputs.sources.front();
+  const std::vector<Tensor>& tensors = inputs.sources.front()->tensors;
+  std::unordered_map<std::string_view, std::uint32_t> by_name;
+  for (std::uint32_t i = 0; i < tensors.size(); ++i) by_name.emplace(tensors[i].name, i);
   std::vector<std::string> wrong;
   for (const Live& live : back.results) {
-    const auto same_name = std::find_if(source.tensors.begin(), source.tensors.end(),
-                                        [&](const Tensor& one) { return one.name == live.name; });
-    if (same_name == source.tensors.end()) {
+    const auto own = by_name.find(live.name);
+    if (own == by_name.end()) {
       wrong.push_back(quoted(live.name) + " (the source has no such name)");
       continue;
     }
-    const Load own{0, static_cast<std::uint32_t>(same_name - source.tensors.begin())};
-    bool from_itself = false;
-    for (const Load& loaded : loads_of(*live.expr))
-      for (const Load& origin : loads_of(*walked.names.results[loaded.tensor].expr))
-        from_itself = from_itself || origin == own;
-    if (!from_itself)
-      wrong.push_back(quoted(live.name) + " (made of another tensor)");
-    else if (live.expr->shape != same_name->shape || live.expr->dtype != same_name->dtype)
-      wrong.push_back(quoted(live.name) + " (" + std::string(name(live.expr->dtype)) + " " +
-                      to_string(live.expr->shape) + " for " + std::string(name(same_name->dtype)) +
-                      " " + to_string(same_name->shape) + ")");
+    if (const std::string problem = misses(live, {0, own->second}, tensors[own->second], walked);
+        !problem.empty())
+      wrong.push_back(quoted(live.name) + " (" + problem + ")");
   }
   constexpr std::size_t kShown = 8;
   std::string list;

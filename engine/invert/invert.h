@@ -24,7 +24,7 @@ std::optional<yaml::Node> invert(const Spec& spec, const Program& program, const
                                  Diagnostics& diagnostics);
 
 // Whether `inverse`, compiled, takes the results of the walk back to the names, shapes and dtypes
-// of the source, each from its own tensor; reports those that do not come back.
+// of the source, each element to its own place; reports those that do not come back.
 void prove(const Program& inverse, const Program& program, const Inputs& inputs, const Walk& walked,
            Diagnostics& diagnostics);
 

@@ -39,6 +39,10 @@ class CastVerb final : public Verb {
            "stops the run.";
   }
   std::string_view example() const override { return "cast: '\\.weight$'\ndtype: bfloat16"; }
+  std::string_view sample() const override {
+    return "fc.weight float32 [10, 8]\n"
+           "fc.bias float32 [10]";
+  }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

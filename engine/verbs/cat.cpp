@@ -42,6 +42,11 @@ class CatVerb final : public Verb {
   std::string_view example() const override {
     return "cat: ['\\.q\\.weight$', '\\.k\\.weight$', '\\.v\\.weight$']\nto: '.qkv.weight'\ndim: 0";
   }
+  std::string_view sample() const override {
+    return "a.q.weight float32 [8, 4]\n"
+           "a.k.weight float32 [2, 4]\n"
+           "a.v.weight float32 [2, 4]";
+  }
   std::span<const Param> params() const override { return joining_params(); }
   BoundParts bind(BindContext& context) const override {
     return bind_joining(context, concatenate);

@@ -222,6 +222,12 @@ class Combine final : public Verb {
     return "combine: {a: '\\.down\\.weight$', b: '\\.up\\.weight$', w: '\\.weight$'}\n"
            "to: '.weight'\nas: 'w + 16 / size(a, 0) * (b @ a)'\npartial: pass";
   }
+  std::string_view sample() const override {
+    return "fc.weight float32 [10, 8]\n"
+           "fc.down.weight float32 [4, 8]\n"
+           "fc.up.weight float32 [10, 4]\n"
+           "head.weight float32 [5, 8]";
+  }
   ParamType operand() const override { return ParamType::operands; }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override { return Binder(context).run(); }

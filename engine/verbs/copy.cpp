@@ -43,6 +43,10 @@ class Copy final : public Verb {
   std::string_view example() const override {
     return "copy: '^embed\\.weight$'\nto: 'head.weight'";
   }
+  std::string_view sample() const override {
+    return "embed.weight float32 [100, 8]\n"
+           "norm.weight float32 [8]";
+  }
   std::span<const Param> params() const override { return kParams; }
 
   BoundParts bind(BindContext& context) const override {

@@ -24,6 +24,10 @@ class Drop final : public Verb {
   std::string_view example() const override {
     return "drop: ['\\.position_ids$', 'num_batches_tracked$']";
   }
+  std::string_view sample() const override {
+    return "bn.weight float32 [8]\n"
+           "bn.num_batches_tracked int64 []";
+  }
   BoundParts bind(BindContext& context) const override {
     return {.entries = context.patterns(context.operand()), .verb = std::make_unique<Dropping>()};
   }

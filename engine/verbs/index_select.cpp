@@ -52,6 +52,10 @@ class IndexSelect final : public Verb {
   std::string_view example() const override {
     return "index_select: '^head\\.'\nindex: [3, 17, 4]";
   }
+  std::string_view sample() const override {
+    return "head.weight float32 [20, 8]\n"
+           "head.bias float32 [20]";
+  }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

@@ -74,6 +74,7 @@ class InterpolateVerb final : public Verb {
   std::string_view example() const override {
     return "interpolate: '^pos_embed$'\nsize: [16, 16]\nprefix_tokens: 1";
   }
+  std::string_view sample() const override { return "pos_embed float32 [1, 197, 8]"; }
   std::span<const Param> params() const override { return Grid::rule_params(); }
 
   BoundParts bind(BindContext& context) const override {

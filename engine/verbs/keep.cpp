@@ -18,6 +18,11 @@ class Keep final : public Verb {
     return "Everything that it does not match is dropped; matching nothing is an error.";
   }
   std::string_view example() const override { return "keep: {exact: [conv1.weight, conv1.bias]}"; }
+  std::string_view sample() const override {
+    return "conv1.weight float32 [8, 3]\n"
+           "conv1.bias float32 [8]\n"
+           "fc.weight float32 [10, 8]";
+  }
   bool drops_the_rest() const override { return true; }
   BoundParts bind(BindContext& context) const override {
     return {.entries = context.patterns(context.operand()), .verb = std::make_unique<Nothing>()};

@@ -74,6 +74,7 @@ class PadVerb final : public Verb {
   std::string_view example() const override {
     return "pad: '^embed\\.weight$'\ndim: 0\nafter: 6\nfill: 0";
   }
+  std::string_view sample() const override { return "embed.weight float32 [30522, 8]"; }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

@@ -52,6 +52,7 @@ class PermuteVerb final : public Verb {
   std::string_view example() const override {
     return "permute: '\\.conv\\.weight$'\ndims: [3, 2, 0, 1]";
   }
+  std::string_view sample() const override { return "a.conv.weight float32 [3, 3, 8, 16]"; }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

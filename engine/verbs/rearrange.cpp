@@ -63,6 +63,7 @@ class Rearrange final : public Verb {
     return "rearrange: '\\.q_proj\\.weight$'\npattern: '(h two d) c -> (h d two) c'\nwith: {h: 12, "
            "two: 2}";
   }
+  std::string_view sample() const override { return "a.q_proj.weight float32 [48, 8]"; }
   std::span<const Param> params() const override { return kParams; }
 
   // The sides change places. Axes that share a dimension then are told apart by `with`.

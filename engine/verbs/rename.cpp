@@ -66,6 +66,10 @@ class Rename final : public Verb {
            "pattern that is found rewrites the name, once.";
   }
   std::string_view example() const override { return "rename: '^module\\.'\nto: ''"; }
+  std::string_view sample() const override {
+    return "module.fc.weight float32 [10, 8]\n"
+           "head.weight float32 [10, 8]";
+  }
   ParamType operand() const override { return ParamType::patterns_or_table; }
   std::span<const Param> params() const override { return kParams; }
 

@@ -47,6 +47,7 @@ class ReshapeVerb final : public Verb {
   std::string_view example() const override {
     return "reshape: '^head\\.weight$'\nshape: [1000, -1]";
   }
+  std::string_view sample() const override { return "head.weight float32 [1000, 8, 1, 1]"; }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

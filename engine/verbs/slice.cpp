@@ -73,6 +73,7 @@ class Slice final : public Verb {
   std::string_view example() const override {
     return "slice: '^embed\\.weight$'\ndim: 0\nstop: 30522";
   }
+  std::string_view sample() const override { return "embed.weight float32 [30528, 8]"; }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

@@ -106,6 +106,10 @@ class Split final : public Verb {
   std::string_view example() const override {
     return "split: '\\.qkv\\.'\nto: ['.q.', '.k.', '.v.']\ndim: 0";
   }
+  std::string_view sample() const override {
+    return "a.qkv.weight float32 [12, 4]\n"
+           "a.qkv.bias float32 [12]";
+  }
   std::span<const Param> params() const override { return kParams; }
 
   BoundParts bind(BindContext& context) const override {

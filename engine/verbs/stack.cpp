@@ -37,6 +37,11 @@ class StackVerb final : public Verb {
   std::string_view example() const override {
     return "stack: '\\.experts\\.(\\d+)\\.w1\\.weight$'\nto: '.experts.w1'";
   }
+  std::string_view sample() const override {
+    return "a.experts.0.w1.weight float32 [4, 3]\n"
+           "a.experts.1.w1.weight float32 [4, 3]\n"
+           "a.experts.2.w1.weight float32 [4, 3]";
+  }
   std::span<const Param> params() const override { return joining_params(); }
   BoundParts bind(BindContext& context) const override { return bind_joining(context, stack_up); }
   Result<Undoing> undo(const InverseInput& input) const override {

@@ -45,6 +45,7 @@ class Transpose final : public Verb {
   std::string_view example() const override {
     return "transpose: '\\.c_fc\\.weight$'\ndims: [0, 1]";
   }
+  std::string_view sample() const override { return "h.c_fc.weight float32 [8, 32]"; }
   std::span<const Param> params() const override { return kParams; }
   BoundParts bind(BindContext& context) const override {
     BoundParts parts{.entries = context.patterns(context.operand())};

@@ -72,6 +72,7 @@ class Unbind final : public Verb {
   std::string_view example() const override {
     return "unbind: '\\.experts\\.w1$'\nto: '.experts.{i}.w1.weight'";
   }
+  std::string_view sample() const override { return "a.experts.w1 float32 [3, 4, 2]"; }
   std::span<const Param> params() const override { return kParams; }
 
   BoundParts bind(BindContext& context) const override {

@@ -142,6 +142,8 @@ class Verb {
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual std::string_view doc() const = 0;      // one sentence
   [[nodiscard]] virtual std::string_view example() const = 0;  // YAML of one rule
+  // Tensors on which the reference shows the example, a line each: "a.q.weight float32 [8, 4]".
+  [[nodiscard]] virtual std::string_view sample() const = 0;
   [[nodiscard]] virtual ParamType operand() const { return ParamType::patterns; }
   [[nodiscard]] virtual std::span<const Param> params() const { return {}; }
   // True for `keep`: what the rule does not match is dropped, and matching nothing is an error.
