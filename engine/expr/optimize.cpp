@@ -275,34 +275,45 @@ Optimizer::Optimizer(std::span<const Pass> passes) : passes_(passes), done_(pass
 
 ExprPtr Optimizer::optimize(const ExprPtr& expr) {
   ExprPtr now = expr;
-  for (bool changed = !expr->args.empty(); changed;) {
-    changed = false;
-    for (std::size_t pass = 0; pass < passes_.size(); ++pass) {
-      const ExprPtr before = now;
-      now = rewrite(pass, before);
-      if (now == before) continue;
-      changed = true;
-      const std::optional<std::string> broken = broken_by_rewrite(*before, *now);
-      if (!broken) continue;
-      fault_ = "the pass " + std::string(passes_[pass].name) + ": " + *broken;
-      return nullptr;
-    }
+  // Until all of them in a row found nothing.
+  for (std::size_t pass = 0, idle = 0; idle < passes_.size() && !now->args.empty(); ++pass) {
+    const std::size_t current = pass % passes_.size();
+    const ExprPtr before = now;
+    now = rewrite(current, before, false);
+    ++idle;
+    if (now == before) continue;
+    idle = 0;
+    const std::optional<std::string> broken = broken_by_rewrite(*before, *now);
+    if (!broken) continue;
+    fault_ = "the pass " + std::string(passes_[current].name) + ": " + *broken;
+    return nullptr;
   }
   return now;
 }
 
 ExprPtr Optimizer::rewrite(std::size_t pass, const ExprPtr& node) {
+  // A node with one user is met once, as often as its user is.
+  return rewrite(pass, node, node.use_count() > 1);
+}
+
+ExprPtr Optimizer::rewrite(std::size_t pass, const ExprPtr& node, bool shared) {
   if (node->args.empty() || computes(*node)) return node;
-  const auto known = done_[pass].find(node.get());
-  if (known != done_[pass].end()) return known->second.after;
-  std::vector<ExprPtr> args;
-  args.reserve(node->args.size());
-  for (const ExprPtr& arg : node->args) args.push_back(rewrite(pass, arg));
+  if (shared) {
+    const auto known = done_[pass].find(node.get());
+    if (known != done_[pass].end()) return known->second.after;
+  }
+  std::vector<ExprPtr> args;  // once one of them is another
+  for (std::size_t i = 0; i < node->args.size(); ++i) {
+    ExprPtr arg = rewrite(pass, node->args[i]);
+    if (arg == node->args[i]) continue;
+    if (args.empty()) args = node->args;
+    args[i] = std::move(arg);
+  }
   ExprPtr now = node;
-  if (args != node->args)
+  if (!args.empty())
     now = std::make_shared<const Expr>(Expr{node->op, std::move(args), node->dtype, node->shape});
   if (const ExprPtr better = passes_[pass].rewrite(*now)) now = rewrite(pass, better);
-  done_[pass].emplace(node.get(), Done{node, now});
+  if (shared) done_[pass].emplace(node.get(), Done{node, now});
   return now;
 }
 

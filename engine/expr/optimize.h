@@ -26,8 +26,8 @@ struct Pass {
 // In the order in which they run.
 std::span<const Pass> all_passes();
 
-// Runs passes one after the other, until none of them changes anything. Keeps what it made, so that
-// what several tensors have in common is rewritten once: what they share, they go on sharing.
+// Runs passes one after the other, until none of them changes anything. Keeps what it made of nodes
+// with several users, so that they are rewritten once: what tensors share, they go on sharing.
 class Optimizer {
  public:
   explicit Optimizer(std::span<const Pass> passes);
@@ -41,6 +41,7 @@ class Optimizer {
     ExprPtr before, after;  // `before` is held: its address is the key
   };
   ExprPtr rewrite(std::size_t pass, const ExprPtr& node);
+  ExprPtr rewrite(std::size_t pass, const ExprPtr& node, bool shared);
 
   std::span<const Pass> passes_;
   std::vector<std::unordered_map<const Expr*, Done>> done_;  // by pass

@@ -253,12 +253,13 @@ TEST_CASE("golden cases", "[golden]") {
   fs::current_path(home);
 }
 
-TEST_CASE("every verb, policy word and diagnostic code has a case", "[golden]") {
-  std::string specs, diagnostics, other_tests;
+TEST_CASE("every verb, policy word, pass and diagnostic code has a case", "[golden]") {
+  std::string specs, diagnostics, options, other_tests;
   const fs::path tests(REGRAFT_TESTS_DIR);
   for (const fs::path& path : cases()) {
     specs += read(path / "spec.yaml");
     diagnostics += read(path / "diagnostics.exp");
+    options += read(path / "run.yaml");
   }
   // Files that cannot be opened, read or written are tried through the program.
   for (const auto& entry : fs::recursive_directory_iterator(tests)) {
@@ -268,6 +269,10 @@ TEST_CASE("every verb, policy word and diagnostic code has a case", "[golden]") 
   }
   for (const Verb* verb : all_verbs())
     CHECK_THAT(specs, Catch::Contains("- " + std::string(verb->name()) + ":"));
+  for (const auto& [pass, doc] : pass_names()) {
+    CHECK_THAT(options, Catch::Contains("no_pass: [" + std::string(pass) + "]"));
+    CHECK(fs::exists(tests / "golden" / ("pass-" + std::string(pass)) / "plan.exp"));
+  }
   for (const Policy* policy : all_policies())
     for (const Action* action : policy->actions()) {
       INFO(policy->name());
