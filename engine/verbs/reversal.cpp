@@ -181,6 +181,16 @@ std::optional<Reference> read_reference(std::string_view text, const Row& row) {
   return std::nullopt;
 }
 
+// What finds the numbers that `inside` finds, with `shift` added; empty where that is not said.
+std::optional<std::string> shifted(const std::string& inside, std::int64_t shift) {
+  if (shift == 0 || inside == "\\d+" || inside == "[0-9]+") return inside;
+  const bool range = inside.size() == 5 && inside.front() == '[' && is_digit(inside[1]) &&
+                     inside[2] == '-' && is_digit(inside[3]) && inside.back() == ']';
+  if (!range || shift < '0' - inside[1] || shift > '9' - inside[3]) return std::nullopt;
+  return std::string("[") + static_cast<char>(inside[1] + shift) + "-" +
+         static_cast<char>(inside[3] + shift) + "]";
+}
+
 // The numbering capture becomes `{i}`, and `i` becomes a capture.
 enum class Numbered { no, yes };
 
@@ -238,10 +248,11 @@ class Reverser {
         continue;
       }
       const Piece& capture = *find(reference->group);
-      if (reference->shift != 0 && capture.inside != "\\d+" && capture.inside != "[0-9]+")
-        return no_inverse(input_, "a number is added to what is not found by (\\d+)");
+      const auto inside = shifted(capture.inside, reference->shift);
+      if (!inside)
+        return no_inverse(input_, "a number is added to what is not found by (\\d+) or ([2-7])");
       new_pattern_ += capture.name.empty() ? "(" : "(?P<" + capture.name + ">";
-      new_pattern_ += capture.inside + ")";
+      new_pattern_ += *inside + ")";
     }
     if (row_.end) new_pattern_ += "$";
     return Done{};
