@@ -38,6 +38,8 @@ class Case:
     settings: list
     outcome: object
     spec: dict = field(default_factory=dict)
+    others: dict = field(default_factory=dict)         # further sources: file names by alias
+    flags: list = field(default_factory=list)          # that change nothing of the output
 
 
 def make(family, seed, number, folder):
@@ -68,7 +70,7 @@ def attempt(draft, number):
     draft.make_expect()
     outcome = draft.finish()
     case = Case(number, draft.aim, draft.text, draft.source_file, draft.target_file, draft.output_file, draft.settings, outcome,
-                draft.spec)
+                draft.spec, draft.other_files, draft.flags)
     (draft.folder / "spec.yaml").write_text(draft.text, encoding="utf-8")
     return case
 
@@ -78,6 +80,7 @@ class Draft(Targets, Mistakes):
         self.rng, self.aim, self.folder = rng, aim, folder
         self.spec, self.settings = {"regraft": 1}, []
         self.target, self.target_file = None, None
+        self.others, self.other_files, self.flags = {}, {}, []
         self.variables = {}
         self.edit = lambda text: text                  # a mistake that only text can hold
         if chance(rng, 0.3):
@@ -86,7 +89,7 @@ class Draft(Targets, Mistakes):
             self.spec |= {"description": "one: of 'many'", "revision": "v2", "revises": "v1"}
 
     def run(self, **parts):
-        return migrate(emit({**self.spec, **parts}), self.source, settings=self.settings, folder=self.folder)
+        return migrate(emit({**self.spec, **parts}), self.source, settings=self.settings, folder=self.folder, others=self.others)
 
     # The source
 
@@ -300,7 +303,7 @@ class Draft(Targets, Mistakes):
 
     def migrate(self, text):
         form = "safetensors" if self.output_file.endswith(".safetensors") else "pt"
-        return migrate(text, self.source, self.target, form, self.settings, self.folder)
+        return migrate(text, self.source, self.target, form, self.settings, self.folder, self.others)
 
     def finish(self):
         rng, aim = self.rng, self.aim

@@ -17,7 +17,8 @@ TIMEOUT = 120
 
 def differences(program, case, folder):
     before = {path.name: path.stat().st_size for path in folder.iterdir()}
-    shared = ["spec.yaml", case.source] + (["-t", case.target] if case.target else [])
+    sources = [case.source] + [f"{alias}={file}" for alias, file in case.others.items()]
+    shared = ["spec.yaml", *sources] + (["-t", case.target] if case.target else []) + case.flags
     shared += [part for setting in case.settings for part in ("--set", setting)]
     apply = [program, "apply", *shared, "-o", case.output, "--report", REPORT, "--no-sync", "--progress", "off"]
     plan = [program, "plan", *shared, "--json"]

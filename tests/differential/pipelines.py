@@ -15,6 +15,8 @@ from yaml_text import emit
 
 AIMS = [("ok", 72), ("rule-shape", 9), ("bad-group", 6), ("rule-dtype", 4), ("evaluation", 3), ("overflow", 2), ("target", 6)]
 FLOATS = ["float32", "float32", "float32", "float16", "bfloat16", "float64"]
+PASSES = ["reshape-of-reshape", "permute-of-permute", "cast-of-cast", "index-to-narrow", "index-of-index", "narrow-of-narrow",
+          "narrow-of-permute", "narrow-of-cat", "narrow-of-pad", "narrow-of-fill", "cat-of-cat", "cat-of-narrows", "byte-ranges"]
 MOST = 4000                            # elements of one tensor
 
 
@@ -23,6 +25,8 @@ def draft(rng, aim, folder):
 
 
 class Pipeline(Draft):
+    keeps = False                      # names that no rule takes the alias off
+
     def make_source(self):
         rng, state = self.rng, {}
         for family in rng.sample([attention, experts, adapters, normalised, grids, anything, anything], rng.choice([1, 2, 2, 3])):
@@ -36,21 +40,29 @@ class Pipeline(Draft):
         if chance(rng, 0.3):
             rng.shuffle(order)
         state = {name: state[name] for name in order}
-        if chance(rng, 0.4):
-            self.source_file = "source.safetensors"
-            state = {name: value.contiguous().clone() for name, value in state.items()
-                     if dtypes.name_of(value.dtype) not in draw.NOT_IN_SAFETENSORS}
-            safetensors.torch.save_file(state, self.folder / self.source_file)
-            self.source = load_safetensors(self.folder / self.source_file, "source")
-        else:
-            self.source_file = "source.pt"
-            torch.save(state, self.folder / self.source_file)
-            self.source = load_pt(self.folder / self.source_file, "source")
         self.spec["source"] = {"root": ""}
-        start = self.run()
+        apart = [name for name in state if "lora" in name or chance(rng, 0.1)]
+        if apart and len(apart) < len(state) and chance(rng, 0.3):
+            self.other_files["lora"], self.others["lora"] = self.save({name: state.pop(name) for name in apart}, "lora")
+            if chance(rng, 0.5):
+                self.spec["source"]["aliases"] = rng.choice([["lora"], {"lora": {"root": ""}}])
+        self.source_file, self.source = self.save(state, "source")
+        if chance(rng, 0.25):
+            self.flags = [word for name in rng.sample(PASSES, rng.choice([1, 2, len(PASSES)])) for word in ("--no-pass", name)]
+        start = self.run(policy={"unexpected": "keep"})
         if start.exits:
             raise Retry
         self.items = start.items
+
+    def save(self, state, stem):
+        if chance(self.rng, 0.4):
+            file = stem + ".safetensors"
+            state = {name: value.contiguous().clone() for name, value in state.items()
+                     if dtypes.name_of(value.dtype) not in draw.NOT_IN_SAFETENSORS}
+            safetensors.torch.save_file(state, self.folder / file)
+            return file, load_safetensors(self.folder / file, stem)
+        torch.save(state, self.folder / (stem + ".pt"))
+        return stem + ".pt", load_pt(self.folder / (stem + ".pt"), stem)
 
     def make_vars(self):
         self.variables = {"heads": 2, "offset": 1, "depths": [0, 2, 1], "label": "enc", "alpha": 1.5}
@@ -59,6 +71,8 @@ class Pipeline(Draft):
     def make_rules(self):
         rng = self.rng
         rules = self.spec["rules"] = []
+        if self.others and chance(rng, 0.5):
+            self.take({"rename": "^lora::", "to": rng.choice(["", "lora."])})
         for _ in range(rng.randint(1, 5 if self.aim in MISTAKES else 8)):      # a mistake takes up to three rules
             for _ in range(12):
                 rule = self.step()
@@ -66,11 +80,15 @@ class Pipeline(Draft):
                     break
         if not rules:
             raise Retry
+        if any(item.name.startswith(b"lora::") for item in self.items):
+            rule = rng.choice([{"rename": "^lora::", "to": "left."}, {"drop": "^lora::"}, None])
+            if not (rule and self.take(rule)):
+                self.keeps = True
         if self.aim in MISTAKES:
             for _ in range(30):
                 rule = rng.choice(MISTAKES[self.aim])(self)
                 try:
-                    outcome = rule and self.run(rules=rules + [rule])
+                    outcome = rule and self.run(rules=rules + [rule], policy={"unexpected": "keep"})
                 except Unsettled:
                     continue
                 if outcome and outcome.codes == {self.aim}:
@@ -81,7 +99,7 @@ class Pipeline(Draft):
     def take(self, rule):
         """Whether the rule works here; then it is one of the pipeline's."""
         try:
-            outcome = self.run(rules=self.spec["rules"] + [rule])
+            outcome = self.run(rules=self.spec["rules"] + [rule], policy={"unexpected": "keep"})
         except Unsettled:
             return False
         if outcome.exits - {1} or not outcome.items or (outcome.exits and self.aim != "overflow"):
@@ -110,6 +128,11 @@ class Pipeline(Draft):
         self.wants = []
         if self.aim == "target":
             super().make_target()
+
+    def make_policy(self):
+        super().make_policy()
+        if self.keeps:
+            self.spec["policy"] = {**self.spec.get("policy", {}), "unexpected": self.rng.choice(["keep", "drop"])}
 
     def make_expect(self):
         pass                                           # promises are the other family's

@@ -239,6 +239,22 @@ def test_the_root_is_the_outermost_mapping_of_mostly_tensors():
     assert exits("", tensors={"m": {"a": w}}, head="source: {root: x}") == {2}
 
 
+def test_names_of_further_sources_begin_with_their_alias():
+    w = torch.ones(2)
+
+    def two(rules, head=""):
+        text = f"regraft: 1\n{head}\nrules:\n{rules}\n"
+        return migrate(text, Checkpoint("source", {"a": w}), others={"lora": Checkpoint("lora", {"a": w * 2})})
+
+    merged = two("  - {combine: {x: '^lora::a$', w: '^a$'}, to: a, as: w + x}")
+    assert merged.outputs[b"a"].data.tolist() == [3, 3] and merged.sources[b"a"] == [b"a", b"lora::a"]
+    assert two("  - {rename: '^lora::', to: 'b.'}").outputs.keys() == {b"a", b"b.a"}
+    assert two("  - {drop: b}").exits == {1} and two("  - {drop: b}", "policy: {unexpected: drop}").outputs.keys() == {b"a"}
+    assert two("  - {drop: '^lora::'}", "source: {aliases: [lora]}").dispositions == {b"a": {"used"}, b"lora::a": {"dropped"}}
+    assert two("  - {drop: '^lora::'}", "source: {aliases: [lora, head]}").exits == {2}
+    assert two("  - {drop: '^lora::'}", "source: {aliases: {lora: {require: ['^b']}}}").exits == {1}
+
+
 def test_require():
     assert exits("", "blocks.0.w", head=r"source: {require: ['^blocks\.0\.']}") == set()
     assert exits("", "blocks.0.w", head=r"source: {require: ['^blocks\.', '^head']}") == {1}

@@ -4,15 +4,15 @@ Mistakes are gathered as exit codes. Where one run meets mistakes of two classes
 holds all that are acceptable.
 """
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import checkpoint as checkpoints
 from .errors import SpecError, Unsettled
 from .expressions import Scope
 from .matches import Item, Match, rewritten
 from .patterns import any_found
-from .policy import Output, meet_target
-from .spec import compile_spec, holds
+from .policy import Output, meet_target, meet_unexpected
+from .spec import Origin, compile_spec, holds
 from .values import Step, Value
 
 
@@ -59,24 +59,17 @@ class Outcome:
         self.fail({1}, f"{' or '.join(sorted(codes))}: {name}")
 
 
-def migrate(text, source, target=None, output="pt", settings=(), folder=None):
-    outcome = Outcome()
+def migrate(text, source, target=None, output="pt", settings=(), folder=None, others=None):
+    """`others` are the further sources, by alias."""
+    outcome, sources = Outcome(), {"": source, **(others or {})}
     try:
         targets = None if target is None else [tensor.name for tensor in target.open(None)[0]]
         spec = compile_spec(text, settings, folder, targets)
-        tensors, extras = source.open(spec.root)
+        tensors = open_sources(spec, sources, outcome)
     except SpecError as error:
         outcome.mistake(error)
         return outcome
     outcome.read = {tensor.name: tensor for tensor in tensors}
-    for pattern in spec.require:
-        if not any(pattern.find(tensor.name) for tensor in tensors):
-            outcome.fail({1}, "source.require")
-    if spec.policy["extras"] and spec.policy["extras"][0].do == "error":
-        if source.metadata:
-            raise Unsettled("safetensors metadata under extras: error is content beside the tensors, or not")
-        if extras:
-            outcome.fail({1}, "policy.extras")
 
     items, dropped, unused = [Item(tensor.name, Value.of(tensor)) for tensor in tensors], [], False
     for number, rule in enumerate(spec.rules):
@@ -98,6 +91,9 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
     outcome.reached_policy = True
     if target is None:
         for item in items:
+            if any(item.name.startswith(prefix(alias)) for alias in sources if alias):
+                meet_unexpected(spec, item, fates, names, outcome)
+                continue
             outcome.statuses[item.name] = item.value.statuses(outcome.read)
             outcome.sources[item.name] = item.value.sources
             outcome.outputs[item.name] = Output.of(item.value)
@@ -120,6 +116,30 @@ def migrate(text, source, target=None, output="pt", settings=(), folder=None):
         outcome.exits = {1}
         outcome.messages.append(f"cast-overflow: {sorted(outcome.overflows)}")
     return outcome
+
+
+def open_sources(spec, sources, outcome):
+    """The tensors of all, under the names that the rules see."""
+    if not set(spec.origins) <= set(sources):
+        raise SpecError("a source that has to be given")
+    tensors = []
+    for alias, source in sources.items():
+        said = spec.origins.get(alias, Origin(None, []))
+        found, extras = source.open(said.root)
+        for pattern in said.require:
+            if not any(pattern.find(tensor.name) for tensor in found):
+                outcome.fail({1}, "source.require")
+        if spec.policy["extras"] and spec.policy["extras"][0].do == "error":
+            if source.metadata:
+                raise Unsettled("safetensors metadata under extras: error is content beside the tensors, or not")
+            if extras:
+                outcome.fail({1}, "policy.extras")
+        tensors += [replace(tensor, name=prefix(alias) + tensor.name) for tensor in found]
+    return tensors
+
+
+def prefix(alias):
+    return f"{alias}::".encode() if alias else b""
 
 
 # Rules

@@ -17,6 +17,13 @@ OUTCOMES = {"missing", "skipped", "unexpected", "dropped", "adapted", "kept", "i
 
 
 @dataclass
+class Origin:
+    """What a spec says of one source."""
+    root: list                 # None: found
+    require: list
+
+
+@dataclass
 class Rule:
     verb: str
     entries: list
@@ -32,8 +39,7 @@ class Rule:
 @dataclass
 class Spec:
     variables: dict
-    root: list
-    require: list
+    origins: dict              # alias -> Origin; the first source is the one under ""
     rules: list
     policy: dict
     expect: dict               # outcome -> patterns
@@ -61,11 +67,12 @@ def compile_spec(text, settings=(), folder=None, targets=None):
             typed(top[key], str)
     variables = _variables(top.get("vars", {}), settings, folder, targets)
     source = fields(top.get("source", {}), {"root", "require", "aliases"})
-    if "aliases" in source:
-        raise OutOfScope("source.aliases")
-    root = source.get("root")
-    if root is not None:
-        root = [typed(path, str) for path in (root if isinstance(root, list) else [root])]
+    origins = {"": _origin({key: source[key] for key in source if key != "aliases"})}
+    aliases = source.get("aliases", [])
+    for alias in aliases if isinstance(aliases, list) else typed(aliases, dict):
+        if not re.fullmatch("[a-z][a-z0-9_]*", alias) or alias in origins:
+            raise SpecError(f"{alias} is not an alias, or there twice")
+        origins[alias] = _origin((aliases[alias] or {}) if isinstance(aliases, dict) else {})
     expect = fields(top.get("expect", {}), OUTCOMES | {"loaded", "unused_rules"})
     if expect.get("unused_rules", "error") != "error":
         raise SpecError("unused_rules: error")
@@ -79,13 +86,19 @@ def compile_spec(text, settings=(), folder=None, targets=None):
         typed(value, str)
     policy = fields(top.get("policy", {}), policies.DEFAULTS)
     return Spec(
-        variables, root,
-        patterns(source["require"]) if "require" in source else [],
+        variables, origins,
         [_rule(rule, variables) for rule in typed(top.get("rules", []), list)],
         {name: policies.cases(name, policy[name]) if name in policy else [] for name in policies.DEFAULTS},
         {name: patterns(expect[name]) for name in OUTCOMES if name in expect},
         _loaded(expect["loaded"]) if "loaded" in expect else None,
         "unused_rules" in expect, metadata, output.get("ties", "duplicate"))
+
+
+def _origin(said):
+    root = fields(said, {"root", "require"}).get("root")
+    if root is not None:
+        root = [typed(path, str) for path in (root if isinstance(root, list) else [root])]
+    return Origin(root, patterns(said["require"]) if "require" in said else [])
 
 
 # Vars
@@ -119,7 +132,7 @@ def _names(declaration, targets):
 
 
 def _from_json(declaration, folder):
-    file = Path(folder, typed(declaration["from"], str))
+    file = Path(folder, typed(declaration["from"], str).split("::")[-1])       # all sources lie in one folder here
     if not file.exists():
         raise OutOfScope("a var of a file that is not there")
     value = json.loads(file.read_text(encoding="utf-8"))

@@ -124,7 +124,7 @@ def rearrange(words):
         if any(size < 0 for size in given.values()):
             raise misshapen("a negative size")
         _, left, right = solved = pattern.solve(value.shape, given)
-        if names(left) == names(right) and pattern.shape(*solved) == value.shape:
+        if names(left) == names(right) and all(len(group) <= 1 for group in left) and pattern.shape(*solved) == value.shape:
             return value
         what = "rearrange", repr(solved)
         return step.moved(value, what, pattern.move(value.shape, given))
