@@ -344,7 +344,7 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
                              {"fingerprint", std::string(64, 'f')},
                              {"vars", {{"heads", 6}, {"later", nullptr}}}});
   CHECK(json["inputs"][0] ==
-        Json::parse(R"({"role": "source", "path": "old.pt", "format": "torch-zip",
+        Json::parse(R"({"role": "source", "alias": null, "path": "old.pt", "format": "torch-zip",
       "root": "state_dict", "bytes": 4096, "tensors": 6, "values": true,
       "metadata_digest": "0101010101010101010101010101010101010101010101010101010101010101",
       "digest": "04040404040404040404040404040404"})"));
