@@ -60,16 +60,37 @@ Result<Checkpoint> open_source(const SourceInput& source, const Program& program
 }
 
 // `source.root` speaks of the source; a target that was saved the same way is found by it too.
-Result<Checkpoint> open_target(const std::string& path, const Program& program,
-                               const Limits& limits) {
+Result<Checkpoint> open_target(const std::string& path, const Spec& spec, const Limits& limits) {
   Result<Checkpoint> found = open_below_root(path, {}, limits);
-  const std::vector<std::string>& roots = program.source.roots;
+  std::vector<std::string> roots;
+  for (const yaml::Node& root : spec.source.root) roots.push_back(root.text);
   if (found || roots.empty() || found.error().code != Code::root_ambiguous) return found;
   Result<Checkpoint> as_source = open_below_root(path, roots, limits);
   return as_source ? std::move(as_source) : std::move(found);
 }
 
-bool open_inputs(const Request& request, Run& run) {
+// The target, opened before the spec is compiled where a variable is the list of its names.
+std::optional<Checkpoint> open_for_its_names(const Request& request, const Spec& spec,
+                                             CompileInputs& inputs, Diagnostics& diagnostics) {
+  if (!asks_for_target_names(spec)) return std::nullopt;
+  inputs.no_target = !request.model && !request.target && request.until > Stage::program;
+  const auto take_names = [&](const Catalog& target) {
+    inputs.target_names.emplace();
+    for (const Tensor& tensor : target.tensors) inputs.target_names->push_back(tensor.name);
+  };
+  if (request.model) take_names(request.model->catalog);
+  if (request.model || !request.target) return std::nullopt;
+  Result<Checkpoint> opened = open_target(*request.target, spec, request.limits);
+  if (!opened) {
+    diagnostics.add(std::move(opened).error());
+    return std::nullopt;
+  }
+  take_names(opened->catalog);
+  return std::move(opened).value();
+}
+
+// `target`: if it has been opened.
+bool open_inputs(const Request& request, std::optional<Checkpoint> target, Run& run) {
   const auto add = [&](Result<Checkpoint> opened) {
     if (opened)
       run.checkpoints.push_back(std::move(opened).value());
@@ -80,8 +101,10 @@ bool open_inputs(const Request& request, Run& run) {
     add(open_source(source, *run.program, request.limits));
   if (request.model)
     run.checkpoints.push_back(*request.model);
+  else if (target)
+    run.checkpoints.push_back(std::move(*target));
   else if (request.target)
-    add(open_target(*request.target, *run.program, request.limits));
+    add(open_target(*request.target, *run.spec, request.limits));
   if (run.diagnostics.has_errors()) return false;
   for (std::size_t i = 0; i < request.sources.size(); ++i)
     if (request.until == Stage::execute && !run.checkpoints[i].reader)
@@ -133,13 +156,15 @@ std::unique_ptr<Run> run(const Request& request) {
   run.spec = read_spec(request.spec, diagnostics);
   if (!run.spec || request.until == Stage::spec) return result;
 
-  run.program = compile(*run.spec, compile_inputs(request), diagnostics);
+  CompileInputs inputs = compile_inputs(request);
+  std::optional<Checkpoint> target = open_for_its_names(request, *run.spec, inputs, diagnostics);
+  run.program = compile(*run.spec, inputs, diagnostics);
   if (!run.program || request.until == Stage::program) return result;
   if (request.strict) run.program->expect.unused_rules_are_errors = true;
 
   const Result<Passes> passes = passes_without(request.no_passes);
   if (!passes) return diagnostics.add(passes.error()), std::move(result);
-  if (!open_inputs(request, run)) return result;
+  if (!open_inputs(request, std::move(target), run)) return result;
   const Format* format = request.into_memory ? &memory_format() : nullptr;
   if (!request.output.empty()) {
     Result<const Format*> chosen = format_for_output(request.output);

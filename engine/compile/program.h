@@ -108,9 +108,15 @@ struct CompileInputs {
   // By alias, the first source's under "": for `from: F` and `from: alias::F`, and for the aliases
   // that have to be given. Empty: not known yet (`check`).
   std::optional<std::map<std::string, std::string, std::less<>>> source_directories;
+  // For `names: target`, in stored order. Empty: not known yet (`check`), or there is no target.
+  std::optional<std::vector<std::string>> target_names;
+  bool no_target = false;  // it will not be known
   std::span<const Verb* const> verbs;
   std::span<const Policy* const> policies;
 };
+
+// Whether a variable is a list of the target's names, so that compile() has to know them.
+bool asks_for_target_names(const Spec& spec);
 
 // Reports every mistake; empty when there is any error, also one that was found before.
 std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,

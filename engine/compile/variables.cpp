@@ -1,4 +1,5 @@
-// Variables: --set over the file; literal values, or a value of a JSON file beside the source.
+// Variables: --set over the file; literal values, a value of a JSON file beside the source, or the
+// target's names.
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -178,6 +179,48 @@ class FromFile {
   Diagnostics& diagnostics_;
 };
 
+constexpr auto kNamesKeys = std::to_array<Key>({
+    {"names", "`target`."},
+    {"match", "Pattern: names in which it is found."},
+    {"unless", "Pattern: names in which it is found are left out."},
+});
+
+bool is_names_of_target(const yaml::Node& node) {
+  const yaml::Node* names = node.find("names");
+  return names && names->is_scalar() && names->text == "target";
+}
+
+// `{names: target, match: P, unless: Q}`: a list of texts.
+std::optional<Value> names_of_target(const yaml::Node& node, const CompileInputs& inputs,
+                                     Diagnostics& diagnostics) {
+  const std::size_t before = diagnostics.error_count();
+  std::vector<RuleEntry> match, unless;
+  for (const yaml::Entry& entry : node.entries) {
+    if (!check_key(entry.key, kNamesKeys, "a variable of the target's names", diagnostics))
+      continue;
+    if (entry.key.text == "match") match = read_patterns(entry.value, diagnostics);
+    if (entry.key.text == "unless") unless = read_patterns(entry.value, diagnostics);
+  }
+  if (inputs.no_target)
+    diagnostics.add(error(Code::bad_var, node.find("names")->where,
+                          "there is no target whose names it could be",
+                          "give one with -t, or set the variable with `--set`"));
+  if (diagnostics.error_count() != before || !inputs.target_names) return std::nullopt;
+  List list;
+  for (const std::string& name : *inputs.target_names)
+    if ((match.empty() || any_found(match, name)) && !any_found(unless, name))
+      list.push_back(Value{name});
+  return Value{std::move(list)};
+}
+
+// What stands under `vars`; empty when it is not known yet or wrong.
+std::optional<Value> value_of(const yaml::Node& node, const CompileInputs& inputs,
+                              Diagnostics& diagnostics) {
+  if (is_names_of_target(node)) return names_of_target(node, inputs, diagnostics);
+  if (node.find("from")) return FromFile(node, inputs, diagnostics).read();
+  return literal(node, diagnostics);
+}
+
 bool is_name(std::string_view text) {
   if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
@@ -210,6 +253,11 @@ void set_variables(const CompileInputs& inputs, Variables& variables, Diagnostic
 
 }  // namespace
 
+bool asks_for_target_names(const Spec& spec) {
+  return std::any_of(spec.vars.begin(), spec.vars.end(),
+                     [](const yaml::Entry& entry) { return is_names_of_target(entry.value); });
+}
+
 Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics) {
   Variables variables;
   for (const yaml::Entry& entry : spec.vars) {
@@ -223,15 +271,7 @@ Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnost
     const bool set = std::any_of(inputs.set.begin(), inputs.set.end(),
                                  [&](const auto& pair) { return pair.first == name; });
     std::optional<Value> value;
-    if (const yaml::Node* names = entry.value.find("names"); names && names->text == "target") {
-      // Another language version may know it: read as a map it would mean something else.
-      diagnostics.add(error(Code::unknown_key, names->where, "a variable has no `names: target`",
-                            "write the names as a list"));
-      continue;
-    }
-    if (!set)
-      value = entry.value.find("from") ? FromFile(entry.value, inputs, diagnostics).read()
-                                       : literal(entry.value, diagnostics);
+    if (!set) value = value_of(entry.value, inputs, diagnostics);
     variables.emplace(name, Variable{std::move(value), entry.key.where});
   }
   set_variables(inputs, variables, diagnostics);

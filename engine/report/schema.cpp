@@ -299,6 +299,11 @@ Json spec_definitions() {
        {"key", described("The dotted path of the value inside it.", refer("text"))},
        {"default", described("The value when the file or the key is not there.", refer("value"))}},
       {"default"});
+  out["names"] =
+      object({{"names", described("The target's names, in order.", {{"const", "target"}})},
+              {"match", described("Names in which it is found.", refer("patterns"))},
+              {"unless", described("Names that are left out.", refer("patterns"))}},
+             {"match", "unless"});
   return out;
 }
 
@@ -310,7 +315,13 @@ Json vars_schema() {
       {"additionalProperties",
        {{"if", {{"type", "object"}, {"required", {"from"}}}},
         {"then", refer("from")},
-        {"else", refer("value")}}}};
+        {"else",
+         {{"if",
+           {{"type", "object"},
+            {"required", {"names"}},
+            {"properties", {{"names", {{"const", "target"}}}}}}},
+          {"then", refer("names")},
+          {"else", refer("value")}}}}}};
 }
 
 Json aliases_schema(Json needs) {

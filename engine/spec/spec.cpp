@@ -15,7 +15,8 @@ constexpr auto kSpecKeys = std::to_array<Key>({
     {"revision", "This spec's place in a chain of migrations."},
     {"revises", "The revision that this one follows."},
     {"vars",
-     "Values that expressions use: integer, float, text, list, map, or `{from: F, key: a.b}`."},
+     "Values that expressions use: integer, float, text, list, map, `{from: F, key: a.b}`, or "
+     "`{names: target, match: P, unless: Q}`."},
     {"source", "What the source checkpoint has to be."},
     {"rules", "Run in order; each sees the names as the rule before left them."},
     {"policy", "What happens where the result and the target disagree."},

@@ -141,6 +141,7 @@ class Case {
       inputs.source_directories->emplace(alias, fs::path(file).parent_path());
     inputs.verbs = all_verbs();
     inputs.policies = all_policies();
+    if (!options_.check && !open_target(inputs)) return;
     program_ = compile(*spec, inputs, diagnostics_);
     if (!program_) return;
     if (options_.check) return lint(*program_, *spec, diagnostics_);
@@ -149,12 +150,6 @@ class Case {
     open_source("", "source.yaml");
     for (const auto& [alias, file] : options_.sources) open_source(alias, file);
     if (diagnostics_.has_errors()) return;
-    const bool with_values = fs::exists("target.yaml");
-    if (with_values || fs::exists("target.schema.yaml")) {
-      if (!open(with_values ? "target.yaml" : "target.schema.yaml", {}, "", target_)) return;
-      target_.has_values = with_values;
-      inputs_.target = &target_;
-    }
     plan_ = make_plan(*program_, inputs_, diagnostics_);
     CHECK(check_conservation(*plan_, inputs_) == std::nullopt);
     const auto passes = passes_without(options_.no_passes);
@@ -169,6 +164,18 @@ class Case {
     if (!format) return diagnostics_.add(format.error());
     schedule_ = make_schedule(*plan_, *program_, inputs_, **format,
                               {.byte_ranges = passes->byte_ranges}, diagnostics_);
+  }
+
+  bool open_target(CompileInputs& inputs) {
+    const bool with_values = fs::exists("target.yaml");
+    inputs.no_target = !with_values && !fs::exists("target.schema.yaml");
+    if (inputs.no_target) return true;
+    if (!open(with_values ? "target.yaml" : "target.schema.yaml", {}, "", target_)) return false;
+    target_.has_values = with_values;
+    inputs_.target = &target_;
+    inputs.target_names.emplace();
+    for (const Tensor& tensor : target_.tensors) inputs.target_names->push_back(tensor.name);
+    return true;
   }
 
   void open_source(const std::string& alias, const std::string& path) {
