@@ -13,6 +13,7 @@ target_include_directories(regraft_core
 install(TARGETS regraft_core EXPORT regraft-targets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(EXPORT regraft-targets NAMESPACE regraft:: DESTINATION "${regraft_package_dir}")
+install(DIRECTORY rules DESTINATION "${CMAKE_INSTALL_DATADIR}/regraft")
 install(FILES include/regraft/regraft.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/regraft")
 
 # A set of its own: who does without LibTorch never reads it.
@@ -32,8 +33,10 @@ if(TARGET regraft_torch)
   install(TARGETS regraft_torch_plugin LIBRARY DESTINATION lib/regraft)
 endif()
 
+set(regraft_rules_dir "${CMAKE_INSTALL_DATADIR}/regraft/rules")
 configure_package_config_file(cmake/regraft-config.cmake.in
-  "${PROJECT_BINARY_DIR}/regraft-config.cmake" INSTALL_DESTINATION "${regraft_package_dir}")
+  "${PROJECT_BINARY_DIR}/regraft-config.cmake" INSTALL_DESTINATION "${regraft_package_dir}"
+  PATH_VARS regraft_rules_dir)
 # Until 1.0 a minor version may change the API.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/regraft-config-version.cmake"
   COMPATIBILITY SameMinorVersion)

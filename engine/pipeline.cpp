@@ -5,6 +5,7 @@
 
 #include "plan/optimize.h"
 #include "plan/policy/policies.h"
+#include "spec/use.h"
 
 namespace regraft {
 namespace {
@@ -155,6 +156,8 @@ std::unique_ptr<Run> run(const Request& request) {
   if (!check_aliases(request.sources, diagnostics)) return result;
   run.spec = read_spec(request.spec, diagnostics);
   if (!run.spec || request.until == Stage::spec) return result;
+  run.spec->directory = directory_of(request.spec_path);
+  load_used(*run.spec, request.rules_folder, diagnostics);
 
   CompileInputs inputs = compile_inputs(request);
   std::optional<Checkpoint> target = open_for_its_names(request, *run.spec, inputs, diagnostics);

@@ -25,8 +25,9 @@ struct SourceInput {
 };
 
 struct Request {
-  yaml::Node spec;        // the document, from a file or put together
-  std::string spec_path;  // "" for rules of the command line
+  yaml::Node spec;           // the document, from a file or put together
+  std::string spec_path;     // "" for rules of the command line
+  std::string rules_folder;  // of the shipped specs, for `use`; "": none
   std::vector<std::pair<std::string, std::string>> set;
   std::vector<SourceInput> sources;  // may be empty up to Stage::program
   std::optional<std::string> target;

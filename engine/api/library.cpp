@@ -21,6 +21,7 @@ struct MigrationReport::Impl {
 // What the classes of the header let this file see.
 struct Access {
   static const std::string& path(const MigrationSpec& spec) { return spec.path_; }
+  static const std::string& rules_folder(const MigrationSpec& spec) { return spec.rules_folder_; }
   static const auto& variables(const MigrationSpec& spec) { return spec.variables_; }
   static Result<SourceTextPtr> text(const MigrationSpec& spec) {
     if (spec.is_file_) return read_spec_file(spec.path_);
@@ -176,6 +177,7 @@ std::shared_ptr<Impl> begin(const MigrationSpec& spec, Stage until) {
   impl->request.until = until;
   impl->request.set = Access::variables(spec);
   impl->request.spec_path = Access::path(spec);
+  impl->request.rules_folder = Access::rules_folder(spec);
   Diagnostics& diagnostics = impl->run->diagnostics;
   Result<SourceTextPtr> text = Access::text(spec);
   if (!text) {
@@ -226,6 +228,11 @@ MigrationSpec MigrationSpec::from_text(std::string yaml, std::string name) {
   spec.path_ = std::move(name);
   spec.text_ = std::move(yaml);
   return spec;
+}
+
+MigrationSpec& MigrationSpec::rules_folder(std::string path) {
+  rules_folder_ = std::move(path);
+  return *this;
 }
 
 MigrationSpec& MigrationSpec::set(std::string variable, std::string value) {

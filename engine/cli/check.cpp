@@ -1,6 +1,7 @@
 #include "cli/check.h"
 
 #include "cli/migrate.h"
+#include "cli/rules_folder.h"
 
 namespace regraft::cli {
 namespace {
@@ -12,6 +13,7 @@ Diagnostics check_one(const std::string& path) {
   Request request;
   request.spec = std::move(*tree);
   request.spec_path = path;
+  request.rules_folder = rules_folder();
   request.until = Stage::program;
   const std::unique_ptr<Run> checked = run(request);
   for (const Diagnostic& one : checked->diagnostics.items()) diagnostics.add(one);

@@ -2,12 +2,14 @@
 
 #include <charconv>
 
+#include "cli/rules_folder.h"
 #include "compile/program.h"
 #include "compile/rule_keys.h"
 #include "plan/plan.h"
 #include "plan/policy/policies.h"
 #include "report/schema.h"
 #include "spec/spec.h"
+#include "spec/use.h"
 #include "verbs/parameters.h"
 #include "verbs/verb.h"
 
@@ -99,12 +101,13 @@ std::string worked(const Verb& verb) {
   for_lines(verb.example(), [&](std::string_view line, bool first) {
     text.append(first ? "  - " : "    ").append(line).append("\n");
   });
-  const auto spec = parse_spec(
-      std::make_shared<const SourceText>(SourceText{"example", std::move(text)}), problems);
+  auto spec = parse_spec(std::make_shared<const SourceText>(SourceText{"example", std::move(text)}),
+                         problems);
   const Catalog source = sampled(verb.sample());
   std::string out = "```text\n";
   out.append(verb.sample()).append("\n->\n");
   if (spec) {
+    load_used(*spec, rules_folder(), problems);
     CompileInputs inputs;
     inputs.verbs = all_verbs();
     inputs.policies = all_policies();

@@ -1,6 +1,7 @@
 #include "cli/invert.h"
 
 #include "cli/migrate.h"
+#include "cli/rules_folder.h"
 #include "invert/invert.h"
 
 namespace regraft::cli {
@@ -14,6 +15,7 @@ Request request_for(const InvertOptions& options, yaml::Node spec) {
   Request request;
   request.spec = std::move(spec);
   request.spec_path = options.spec;
+  request.rules_folder = rules_folder();
   request.set = options.set;
   request.until = options.source.empty() ? Stage::program : Stage::plan;
   if (!options.source.empty()) request.sources.push_back({"", options.source});

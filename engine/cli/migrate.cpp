@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "cli/arguments.h"
+#include "cli/rules_folder.h"
 #include "cli/torch_plugin.h"
 
 namespace regraft::cli {
@@ -34,6 +35,7 @@ bool prepare(MigrateOptions& options, Diagnostics& diagnostics) {
     options.request.until = std::min(options.request.until, Stage::program);
   options.request.spec = std::move(*tree);
   options.request.spec_path = options.spec.path;
+  options.request.rules_folder = rules_folder();
   return true;
 }
 

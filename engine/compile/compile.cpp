@@ -75,7 +75,8 @@ std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
   }
   program.variables = read_variables(spec, inputs, diagnostics);
   std::vector<std::string> used;
-  program.rules = compile_rules(spec, inputs, program.variables, used, diagnostics);
+  program.rules = compile_rules(spec, inputs, std::make_shared<const Variables>(program.variables),
+                                used, diagnostics);
   program.policies = compile_policies(spec, inputs.policies, diagnostics);
   program.expect = compile_expect(spec, diagnostics);
   program.output = compile_output(spec, diagnostics);

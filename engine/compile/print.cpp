@@ -56,7 +56,8 @@ std::string print(const Program& program) {
     out += "source " + needs.alias + "\n" + print(needs);
   for (std::size_t i = 0; i < program.rules.size(); ++i) {
     const Rule& rule = program.rules[i];
-    out += "rule " + std::to_string(i + 1) + " (" + position(rule.where) + ")";
+    out += "rule " + std::to_string(i + 1) + " (" +
+           (rule.uses.empty() ? "" : rule.where.path() + " ") + position(rule.where) + ")";
     if (!rule.id.empty()) out += " id " + quoted(rule.id);
     out += ": " + std::string(rule.verb->name()) + " " + patterns(rule.entries);
     if (!rule.unless.empty()) out += " unless " + patterns(rule.unless);

@@ -49,9 +49,11 @@ struct Rule {
       when;  // one for each entry (captures differ); empty: always
   std::optional<Comparison> count;
   std::string id, note;
-  Location where;                          // of the verb
-  std::shared_ptr<const yaml::Node> node;  // as written
-  bool table = false;                      // entries are a table's
+  Location where;                              // of the verb
+  std::shared_ptr<const yaml::Node> node;      // as written
+  std::shared_ptr<const Variables> variables;  // of the spec that has it
+  std::vector<Location> uses;                  // that lead to it, the nearest first
+  bool table = false;                          // entries are a table's
 };
 
 // A promise of `expect` about names.
@@ -123,10 +125,20 @@ std::optional<Program> compile(const Spec& spec, const CompileInputs& inputs,
                                Diagnostics& diagnostics);
 
 // compile's parts, each in a file of its own.
-Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics);
-std::vector<Rule> compile_rules(const Spec& spec, const CompileInputs& inputs,
-                                const Variables& variables,
+// `given` stands in place of what the spec says; an empty value is not known yet.
+using GivenValues = std::map<std::string, std::optional<Value>, std::less<>>;
+Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics,
+                         const GivenValues& given = {});
+// A value under `with`: its texts may have `{...}` over the variables of the spec around it.
+std::optional<Value> read_given(const yaml::Node& node, const Variables& outer,
                                 std::vector<std::string>& used_variables, Diagnostics& diagnostics);
+std::vector<Rule> compile_rules(const Spec& spec, const CompileInputs& inputs,
+                                const std::shared_ptr<const Variables>& variables,
+                                std::vector<std::string>& used_variables, Diagnostics& diagnostics);
+// The rules of `used` in place of a `use` rule, whose keys have been checked.
+std::vector<Rule> compile_use(const yaml::Node& rule, const Spec& used, const CompileInputs& inputs,
+                              const Variables& outer, std::vector<std::string>& used_variables,
+                              Diagnostics& diagnostics);
 std::array<BoundPolicy, 5> compile_policies(const Spec& spec,
                                             std::span<const Policy* const> policies,
                                             Diagnostics& diagnostics);

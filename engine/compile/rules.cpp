@@ -28,36 +28,52 @@ constexpr auto kWhereKeys = std::to_array<Key>({
 // Compiles one rule.
 class RuleCompiler {
  public:
-  RuleCompiler(const yaml::Node& node, const CompileInputs& inputs, const Variables& variables,
-               std::vector<std::string>& used, Diagnostics& diagnostics)
+  RuleCompiler(const yaml::Node& node, const Spec* brought, const CompileInputs& inputs,
+               const std::shared_ptr<const Variables>& variables, std::vector<std::string>& used,
+               Diagnostics& diagnostics)
       : node_(node),
+        brought_(brought),
         inputs_(inputs),
-        variables_(variables),
+        shared_variables_(variables),
+        variables_(*variables),
         used_(used),
         diagnostics_(diagnostics) {}
 
-  std::optional<Rule> compile() {
+  // One rule, or those that it brings; none when there is a mistake.
+  std::vector<Rule> compile() {
     const yaml::Entry* head = find_verb();
-    if (!head) return std::nullopt;
+    if (!head) return {};
+    check_keys(*head);
+    check_required(*head);
+    if (!verb_->brings_rules()) return one(*head);
+    Rule labels;
+    text("id", labels.id);
+    text("note", labels.note);
+    if (!brought_) return {};  // said when it was looked for
+    return compile_use(node_, *brought_, inputs_, variables_, used_, diagnostics_);
+  }
+
+ private:
+  std::vector<Rule> one(const yaml::Entry& head) {
     const std::size_t before = diagnostics_.error_count();
     Rule rule;
     rule.verb = verb_;
-    rule.where = head->key.where;
+    rule.where = head.key.where;
     rule.node = std::make_shared<const yaml::Node>(node_);
-    check_keys(*head);
-    check_required(*head);
-    BindContext context(node_, head->key, head->value, variables_, diagnostics_);
+    rule.variables = shared_variables_;
+    BindContext context(node_, head.key, head.value, variables_, diagnostics_);
     BoundParts parts = verb_->bind(context);
     rule.entries = std::move(parts.entries);
     rule.bound = std::move(parts.verb);
     rule.table = parts.table;
     used_.insert(used_.end(), parts.variables.begin(), parts.variables.end());
     common(rule);
-    if (diagnostics_.error_count() != before || !rule.bound) return std::nullopt;
-    return rule;
+    if (diagnostics_.error_count() != before || !rule.bound) return {};
+    std::vector<Rule> rules;
+    rules.push_back(std::move(rule));
+    return rules;
   }
 
- private:
   const Verb* verb_named(std::string_view name) const {
     for (const Verb* verb : inputs_.verbs)
       if (verb->name() == name) return verb;
@@ -117,8 +133,20 @@ class RuleCompiler {
     std::vector<Key> known(kRuleKeys.begin(), kRuleKeys.end());
     for (const Param& param : verb_->params()) known.push_back({param.name, param.doc});
     for (const yaml::Entry& entry : node_.entries)
-      if (&entry != &head)
+      if (&entry != &head && !names_only(entry.key))
         check_key(entry.key, known, "`" + std::string(verb_->name()) + "`", diagnostics_);
+  }
+
+  // What asks for names has no place in a rule that brings rules.
+  bool names_only(const yaml::Node& key) {
+    if (!verb_->brings_rules() ||
+        (key.text != "unless" && key.text != "where" && key.text != "count"))
+      return false;
+    fail(Code::unknown_key, key.where,
+         "`" + std::string(verb_->name()) + "` has no `" + key.text +
+             "`: which names its rules take, they say themselves",
+         "give it to the rules of that spec");
+    return true;
   }
 
   void check_required(const yaml::Entry& head) {
@@ -217,7 +245,9 @@ class RuleCompiler {
   }
 
   const yaml::Node& node_;
+  const Spec* brought_;
   const CompileInputs& inputs_;
+  const std::shared_ptr<const Variables>& shared_variables_;
   const Variables& variables_;
   std::vector<std::string>& used_;
   Diagnostics& diagnostics_;
@@ -230,13 +260,15 @@ std::span<const Key> rule_keys() { return kRuleKeys; }
 std::span<const Key> where_keys() { return kWhereKeys; }
 
 std::vector<Rule> compile_rules(const Spec& spec, const CompileInputs& inputs,
-                                const Variables& variables,
+                                const std::shared_ptr<const Variables>& variables,
                                 std::vector<std::string>& used_variables,
                                 Diagnostics& diagnostics) {
   std::vector<Rule> rules;
-  for (const yaml::Node& node : spec.rules)
-    if (auto rule = RuleCompiler(node, inputs, variables, used_variables, diagnostics).compile())
-      rules.push_back(std::move(*rule));
+  for (std::size_t i = 0; i < spec.rules.size(); ++i) {
+    const Spec* brought = i < spec.used.size() ? spec.used[i].get() : nullptr;
+    RuleCompiler compiler(spec.rules[i], brought, inputs, variables, used_variables, diagnostics);
+    std::ranges::move(compiler.compile(), std::back_inserter(rules));
+  }
   return rules;
 }
 

@@ -11,17 +11,22 @@
 namespace regraft {
 namespace {
 
-std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
+std::optional<Value> plain_text(const yaml::Node& node) { return Value{node.text}; }
+
+// `read_text`: what a text stands for; empty when it is wrong or not known.
+template <typename ReadText>
+std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics,
+                             const ReadText& read_text) {
   if (node.is_sequence()) {
     List list;
     for (const yaml::Node& item : node.items)
-      if (auto value = literal(item, diagnostics)) list.push_back(std::move(*value));
+      if (auto value = literal(item, diagnostics, read_text)) list.push_back(std::move(*value));
     return Value{std::move(list)};
   }
   if (node.is_mapping()) {
     Map map;
     for (const yaml::Entry& entry : node.entries)
-      if (auto value = literal(entry.value, diagnostics))
+      if (auto value = literal(entry.value, diagnostics, read_text))
         map.push_back({entry.key.text, std::move(*value)});
     return Value{std::move(map)};
   }
@@ -34,7 +39,11 @@ std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
   }
   if (const auto number = yaml::as_int(node)) return Value{*number};
   if (const auto number = yaml::as_float(node)) return Value{*number};
-  return Value{node.text};
+  return read_text(node);
+}
+
+std::optional<Value> literal(const yaml::Node& node, Diagnostics& diagnostics) {
+  return literal(node, diagnostics, plain_text);
 }
 
 // Null has no place in expressions: empty. A boolean is what a comparison gives.
@@ -255,10 +264,37 @@ void set_variables(const CompileInputs& inputs, Variables& variables, Diagnostic
 
 bool asks_for_target_names(const Spec& spec) {
   return std::any_of(spec.vars.begin(), spec.vars.end(),
-                     [](const yaml::Entry& entry) { return is_names_of_target(entry.value); });
+                     [](const yaml::Entry& entry) { return is_names_of_target(entry.value); }) ||
+         std::any_of(spec.used.begin(), spec.used.end(),
+                     [](const auto& used) { return used && asks_for_target_names(*used); });
 }
 
-Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics) {
+std::optional<Value> read_given(const yaml::Node& node, const Variables& outer,
+                                std::vector<std::string>& used_variables,
+                                Diagnostics& diagnostics) {
+  bool known = true;
+  const auto read_text = [&](const yaml::Node& text) -> std::optional<Value> {
+    const Scope scope{.variables = &outer};
+    const auto parsed = Template::parse(text.text, text.where, scope, diagnostics);
+    if (!parsed) return std::nullopt;
+    for (const std::string& name : parsed->variables()) {
+      used_variables.push_back(name);
+      known = known && outer.find(name)->second.value;
+    }
+    if (!known) return std::nullopt;
+    Result<Value> value = parsed->value({.variables = &outer});
+    if (value) return std::move(value).value();
+    Diagnostic problem = value.error();
+    if (!problem.where.known()) problem.where = text.where;
+    diagnostics.add(std::move(problem));
+    return std::nullopt;
+  };
+  std::optional<Value> value = literal(node, diagnostics, read_text);
+  return known ? value : std::nullopt;
+}
+
+Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnostics& diagnostics,
+                         const GivenValues& given) {
   Variables variables;
   for (const yaml::Entry& entry : spec.vars) {
     const std::string& name = entry.key.text;
@@ -271,7 +307,10 @@ Variables read_variables(const Spec& spec, const CompileInputs& inputs, Diagnost
     const bool set = std::any_of(inputs.set.begin(), inputs.set.end(),
                                  [&](const auto& pair) { return pair.first == name; });
     std::optional<Value> value;
-    if (!set) value = value_of(entry.value, inputs, diagnostics);
+    if (const auto there = given.find(name); there != given.end())
+      value = there->second;
+    else if (!set)
+      value = value_of(entry.value, inputs, diagnostics);
     variables.emplace(name, Variable{std::move(value), entry.key.where});
   }
   set_variables(inputs, variables, diagnostics);

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "invert/trace.h"
+#include "spec/use.h"
 
 namespace regraft {
 namespace {
@@ -97,18 +98,31 @@ class Inverter {
     const yaml::Entry* head = nullptr;
     for (const yaml::Entry& entry : node.entries)
       if (entry.key.text == rule.verb->name()) head = &entry;
-    const InverseInput input{node, head->key, head->value, program_.variables,
+    const InverseInput input{node, head->key, head->value, *rule.variables,
                              walked_ ? &walked_->rules[index] : nullptr};
     Result<Undoing> undoing = rule.verb->undo(input);
     if (undoing && !undoing->missing)
       if (Status limits = limits_kept(input, *undoing); !limits)
         undoing = std::move(limits).error();
+    if (undoing && !rule.uses.empty())
+      if (Status own = without_variables(rule, input, *undoing); !own)
+        undoing = std::move(own).error();
     if (!undoing) {
-      diagnostics_.add(std::move(undoing).error());
+      diagnostics_.add(through_uses(std::move(undoing).error(), rule.uses));
       return {};
     }
     if (undoing->missing) lost(index, std::move(*undoing->missing));
     return std::move(undoing->rules);
+  }
+
+  // The way back is one spec, in which the variables of a used one are not there.
+  static Status without_variables(const Rule& rule, const InverseInput& input,
+                                  const Undoing& undoing) {
+    for (const auto& [name, variable] : *rule.variables)
+      if (mentions(list_node(undoing.rules), name))
+        return no_inverse(input, "it takes " + quoted(name) + " from the spec that is used",
+                          "invert that spec by itself");
+    return Done{};
   }
 
   // `unless`, `where` and `when` speak of what the rule met, and the way back meets its results.

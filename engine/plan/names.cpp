@@ -7,6 +7,7 @@
 #include <deque>
 #include <unordered_map>
 
+#include "spec/use.h"
 #include "verbs/rewrite.h"
 
 namespace regraft {
@@ -122,6 +123,7 @@ class Flow {
   void run_rule(std::uint32_t index) {
     if (trail_) trail_->rules_run = index + 1;
     const Rule& rule = program_.rules[index];
+    running_ = &rule;
     std::vector<Waiting> waiting = std::move(buckets_[index]);
     std::erase_if(waiting, [&](const Waiting& one) { return !items_[one.item].alive; });
     std::sort(waiting.begin(), waiting.end(), [&](const Waiting& a, const Waiting& b) {
@@ -141,7 +143,7 @@ class Flow {
     }
     check_count(rule, matches.size());
     if (rule.verb->drops_the_rest()) keep_only(index, matched);
-    apply(index, rule.bound->apply(matches, program_.variables), matched, matches);
+    apply(index, rule.bound->apply(matches, *rule.variables), matched, matches);
   }
 
   std::optional<Match> match_of(std::uint32_t index, const Waiting& one) {
@@ -154,7 +156,7 @@ class Flow {
     std::optional<Found> found = pattern.find(item.name);
     if (!found) return std::nullopt;
     if (!rule.when.empty()) {
-      const Result<bool> holds = rule.when[one.entry]->holds({.variables = &program_.variables,
+      const Result<bool> holds = rule.when[one.entry]->holds({.variables = &*rule.variables,
                                                               .pattern = &pattern,
                                                               .found = &*found,
                                                               .part_index = std::nullopt});
@@ -177,8 +179,13 @@ class Flow {
 
   // The names are not what the spec means: rules that follow would only report the consequences.
   void fail(Diagnostic problem) {
-    diagnostics_.add(std::move(problem));
+    report(std::move(problem));
     names_.complete = false;
+  }
+
+  void report(Diagnostic problem) {
+    diagnostics_.add(running_ ? through_uses(std::move(problem), running_->uses)
+                              : std::move(problem));
   }
 
   void check_count(const Rule& rule, std::size_t matches) {
@@ -189,9 +196,9 @@ class Flow {
           "`regraft inspect --keys " + shell_quoted(inputs_.sources.front()->path) +
               "` lists the names"));
     } else if (rule.count && !rule.count->holds(matches)) {
-      diagnostics_.add(error(Code::count_unmet, rule.where,
-                             "the rule matches " + std::to_string(matches) +
-                                 " names, its `count` is " + rule.count->text));
+      report(error(Code::count_unmet, rule.where,
+                   "the rule matches " + std::to_string(matches) + " names, its `count` is " +
+                       rule.count->text));
     }
   }
 
@@ -335,6 +342,7 @@ class Flow {
   std::deque<Item> items_;  // addresses stay: names are keys below and views in matches
   std::unordered_map<std::string_view, std::uint32_t> by_name_;
   std::uint32_t first_ = kNone, last_ = kNone;
+  const Rule* running_ = nullptr;  // null before the first
   Names names_;
 };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "plan/target.h"
+#include "spec/use.h"
 
 namespace regraft {
 namespace {
@@ -56,15 +57,17 @@ void for_unused(const Program& program, const Plan& plan, Visit visit) {
     const Rule& rule = program.rules[i];
     if (rule.count && rule.count->holds(0)) continue;
     if (plan.rules[i].matches == 0) {
-      visit(rule.where, "rule " + std::to_string(i + 1) + " (`" + std::string(rule.verb->name()) +
-                            "`) matches nothing");
+      visit(rule, rule.where,
+            "rule " + std::to_string(i + 1) + " (`" + std::string(rule.verb->name()) +
+                "`) matches nothing");
       continue;
     }
     if (!rule.table) continue;
     for (std::size_t entry = 0; entry < rule.entries.size(); ++entry)
       if (plan.rules[i].entries[entry] == 0)
-        visit(rule.entries[entry].where, quoted(rule.entries[entry].pattern.text()) + " of rule " +
-                                             std::to_string(i + 1) + " matches nothing");
+        visit(rule, rule.entries[entry].where,
+              quoted(rule.entries[entry].pattern.text()) + " of rule " + std::to_string(i + 1) +
+                  " matches nothing");
   }
 }
 
@@ -112,18 +115,22 @@ void check_promises(const Program& program, const Inputs& inputs, const Plan& pl
                           "`expect` promises loaded " + program.expect.loaded->text + ", it is " +
                               percent(totals.loaded_elements, totals.target.parameters)));
   if (program.expect.unused_rules_are_errors)
-    for_unused(program, plan, [&](const Location& where, const std::string& message) {
-      diagnostics.add(
-          error(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"));
-    });
+    for_unused(program, plan,
+               [&](const Rule& rule, const Location& where, const std::string& message) {
+                 diagnostics.add(through_uses(
+                     error(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"),
+                     rule.uses));
+               });
 }
 
 void warn_unused(const Program& program, const Plan& plan, Diagnostics& diagnostics) {
   if (program.expect.unused_rules_are_errors) return;  // said as errors
-  for_unused(program, plan, [&](const Location& where, const std::string& message) {
-    diagnostics.add(
-        warning(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"));
-  });
+  for_unused(program, plan,
+             [&](const Rule& rule, const Location& where, const std::string& message) {
+               diagnostics.add(through_uses(
+                   warning(Code::unused_rule, where, message, "remove it, or say `count: '>= 0'`"),
+                   rule.uses));
+             });
 }
 
 }  // namespace regraft

@@ -398,7 +398,7 @@ class Explainer {
     std::string out = "`when` does not hold: " + when.text();
     const std::optional<Found> found = pattern.find(item.name);
     const std::string with =
-        found ? bindings(when, pattern, *found, program_.variables) : std::string();
+        found ? bindings(when, pattern, *found, *rule.variables) : std::string();
     return with.empty() ? out : out + " (" + with + ")";
   }
 

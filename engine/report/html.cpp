@@ -289,7 +289,8 @@ class Page {
             shown(rule["rule"]) + (rule["id"].is_null() ? "" : " " + shown(rule["id"]));
         list << object({{"rule", first ? number : ""},
                         {"verb", first ? shown(rule["verb"]) : ""},
-                        {"line", shown(entry["line"])},
+                        {"line", (rule["file"].is_null() ? "" : shown(rule["file"]) + ":") +
+                                     shown(entry["line"])},
                         {"pattern", shown(entry["pattern"])},
                         {"matches", shown(entry["matches"])},
                         {"class", entry["matches"] == 0 ? "warning" : ""}});

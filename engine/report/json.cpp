@@ -19,6 +19,9 @@ Json text(std::string_view bytes) {
 Json text_or_null(std::string_view bytes) { return bytes.empty() ? Json() : text(bytes); }
 Json path_or_null(std::string_view path) { return text_or_null(shown_path(path)); }
 Json hex_or_null(std::string_view raw) { return raw.empty() ? Json() : Json(hex(raw)); }
+Json used_file(const Rule& rule) {
+  return rule.uses.empty() ? Json() : path_or_null(rule.where.path());
+}
 Json line_or_null(int line) { return line > 0 ? Json(line) : Json(); }
 
 void put_name(Json& entry, std::string_view name) {
@@ -277,6 +280,7 @@ class JsonReport {
       entry["rule"] = step.rule + 1;
       entry["entry"] = step.entry + 1;
       entry["id"] = text_or_null(rule.id);
+      entry["file"] = used_file(rule);
       entry["line"] = line_or_null(rule.where.line);
       entry["verb"] = rule.verb->name();
       entry["from"] = text(step.from);
@@ -313,6 +317,7 @@ class JsonReport {
           entry["dtype"] = name(tensor.dtype);
           entry["disposition"] = name(fate.disposition);
           entry["rule"] = rule ? Json(fate.rule + 1) : Json();
+          entry["file"] = rule ? used_file(*rule) : Json();
           entry["line"] = rule ? line_or_null(rule->where.line) : Json();
           entry["policy"] = policy(fate.policy_word, fate.policy);
           item(entry);
@@ -336,6 +341,7 @@ class JsonReport {
         item({{"rule", i + 1},
               {"id", text_or_null(rule.id)},
               {"verb", rule.verb->name()},
+              {"file", used_file(rule)},
               {"line", line_or_null(rule.where.line)},
               {"matches", use ? use->matches : 0},
               {"entries", std::move(entries)}});

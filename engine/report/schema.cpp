@@ -171,6 +171,11 @@ Json param_schema(const Param& param, const std::string& description) {
         formulas["minProperties"] = 1;
         return {{"anyOf", Json::array({refer("text"), std::move(formulas)})}};
       }
+      case ParamType::values: {
+        Json values = mapping_to(refer("value"));
+        values["type"] = {"object", "null"};
+        return values;
+      }
     }
     return Json::object();
   };
@@ -217,7 +222,10 @@ Json rule(const Verb& verb) {
       {.name = verb.name(), .type = verb.operand(), .required = true, .doc = {}}, description);
   add_params(verb.params(), members, required);
   const bool has_to = members.contains("to");
-  members.update(rule_properties());
+  const Json common = rule_properties();
+  for (const auto& [key, schema] : common.items())
+    if (!verb.brings_rules() || key == "when" || key == "id" || key == "note")
+      members[key] = schema;
   Json out = {{"type", "object"},
               {"required", std::move(required)},
               {"properties", std::move(members)},
@@ -319,7 +327,8 @@ Json vars_schema() {
          {{"if",
            {{"type", "object"},
             {"required", {"names"}},
-            {"properties", {{"names", {{"const", "target"}}}}}}},
+            {"properties", {{"names", {{"const", "target"}}}}},
+            {"additionalProperties", true}}},
           {"then", refer("names")},
           {"else", refer("value")}}}}}};
 }
@@ -442,6 +451,8 @@ Json report_definitions() {
   diagnostic["notes"] = array_of(object(std::move(note)));
 
   Json out;
+  out["used_file"] =
+      described("The used spec that has the rule; null: the spec itself.", nullable(text));
   out["shape"] = array_of(natural());
   out["dtype"] = {{"enum", dtype_names()}};
   out["digest"] = matching("^([0-9a-f]{32}|[0-9a-f]{64})$");
@@ -464,13 +475,15 @@ Json report_definitions() {
                                      nullable(matching("^([0-9a-f]{2})+$")))},
        {"digest",
         described("Of the table of the tensors that were read.", nullable(refer("digest")))}});
-  out["step"] = object({{"rule", described("The rule's place in the spec, from 1.", positive())},
-                        {"entry", described("Which of the rule's entries, from 1.", positive())},
-                        {"id", nullable(text)},
-                        {"line", nullable(positive())},
-                        {"verb", text},
-                        {"from", text},
-                        {"to", text}});
+  out["step"] =
+      object({{"rule", described("The rule's place in the order they run, from 1.", positive())},
+              {"file", refer("used_file")},
+              {"entry", described("Which of the rule's entries, from 1.", positive())},
+              {"id", nullable(text)},
+              {"line", nullable(positive())},
+              {"verb", text},
+              {"from", text},
+              {"to", text}});
   // One range a dimension, from its start up to its stop.
   Json range = array_of(natural());
   range["minItems"] = range["maxItems"] = 2;
@@ -516,6 +529,7 @@ Json report_definitions() {
                           {"dtype", refer("dtype")},
                           {"disposition", words<Disposition>(kDispositions)},
                           {"rule", described("That dropped it, from 1.", nullable(positive()))},
+                          {"file", refer("used_file")},
                           {"line", described("Of that rule.", nullable(positive()))},
                           {"policy", refer("policy")}},
                          {"name_bytes"});
@@ -523,6 +537,7 @@ Json report_definitions() {
       object({{"rule", positive()},
               {"id", nullable(text)},
               {"verb", text},
+              {"file", refer("used_file")},
               {"line", nullable(positive())},
               {"matches", described("Names, before the effect.", natural())},
               {"entries", array_of(object({{"pattern", text},

@@ -72,18 +72,34 @@ bool is_label(std::string_view key) {
   return key == "name" || key == "revision" || key == "revises" || key == "description";
 }
 
+// The document without what names it, and with what it uses in place of the words that name that:
+// of a used spec, variables and rules count.
+yaml::Node meaning(const Spec& spec) {
+  yaml::Node tree = spec.tree;
+  std::erase_if(tree.entries, [](const yaml::Entry& entry) { return is_label(entry.key.text); });
+  for (yaml::Entry& entry : tree.entries) {
+    if (entry.key.text != "rules") continue;
+    for (std::size_t i = 0; i < entry.value.items.size(); ++i) {
+      std::vector<yaml::Entry>& rule = entry.value.items[i].entries;
+      std::erase_if(rule, [](const yaml::Entry& inner) {
+        return inner.key.text == "id" || inner.key.text == "note";
+      });
+      if (i >= spec.used.size() || !spec.used[i]) continue;
+      yaml::Node used = meaning(*spec.used[i]);
+      std::erase_if(used.entries, [](const yaml::Entry& inner) {
+        return inner.key.text != "vars" && inner.key.text != "rules";
+      });
+      for (yaml::Entry& inner : rule)
+        if (inner.key.text == "use") inner.value = std::move(used);
+    }
+  }
+  return tree;
+}
+
 }  // namespace
 
 std::string canonical_json(const Spec& spec) {
-  yaml::Node tree = spec.tree;
-  std::erase_if(tree.entries, [](const yaml::Entry& entry) { return is_label(entry.key.text); });
-  for (yaml::Entry& entry : tree.entries)
-    if (entry.key.text == "rules")
-      for (yaml::Node& rule : entry.value.items)
-        std::erase_if(rule.entries, [](const yaml::Entry& inner) {
-          return inner.key.text == "id" || inner.key.text == "note";
-        });
-  return canonical(tree, Order::sorted).dump();
+  return canonical(meaning(spec), Order::sorted).dump();
 }
 
 std::string fingerprint(const Spec& spec) {

@@ -2,6 +2,7 @@
 // The language is docs/language.md; `compile` gives the bodies their meaning.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,7 +30,10 @@ struct Spec {
   SourceSection source;
   std::vector<SourceSection> aliases;  // sources that have to be given beside the first
   std::vector<yaml::Node> rules;       // each a mapping
-  std::vector<yaml::Entry> policy;     // policy name -> word or list of cases
+  // By rule, what a `use` brings; null for other rules (spec/use.h).
+  std::vector<std::shared_ptr<const Spec>> used;
+  std::string directory;            // of its file; "" is the current one
+  std::vector<yaml::Entry> policy;  // policy name -> word or list of cases
   std::vector<yaml::Entry> expect;
   std::vector<yaml::Entry> output;
 };
@@ -64,8 +68,9 @@ inline constexpr std::string_view kAliasRule =
 bool check_key(const yaml::Node& key, std::span<const Key> known, std::string_view of,
                Diagnostics& diagnostics);
 
-// Canonical JSON of the spec, for the fingerprint: without name, revision, revises, description, id
-// and note; keys of mappings sorted, except where order has a meaning (tables of `rename`).
+// Canonical JSON of the spec, for the fingerprint: with what it uses in place, without name,
+// revision, revises, description, id and note; keys of mappings sorted, except where order has a
+// meaning (tables of `rename`).
 std::string canonical_json(const Spec& spec);
 std::string fingerprint(const Spec& spec);  // SHA-256 of it, hex
 

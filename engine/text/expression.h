@@ -95,6 +95,8 @@ class Template {
                                        const Scope& scope, Diagnostics& diagnostics);
   // The text; a negative number, a list or a float in it is an error (Code::evaluation).
   Result<std::string> expand(const Bindings& bindings) const;
+  // Of a template that is one expression and nothing else, its value; of any other, the text.
+  Result<Value> value(const Bindings& bindings) const;
   [[nodiscard]] const std::string& text() const;
   [[nodiscard]] std::vector<std::string> variables() const;
   [[nodiscard]] std::vector<int> groups() const;

@@ -142,6 +142,13 @@ Result<std::string> Template::expand(const Bindings& bindings) const {
   return name;
 }
 
+Result<Value> Template::value(const Bindings& bindings) const {
+  if (pieces_->size() == 1 && pieces_->front().expression)
+    return pieces_->front().expression->evaluate(bindings);
+  REGRAFT_TRY(std::string text, expand(bindings));
+  return Value{std::move(text)};
+}
+
 const std::string& Template::text() const { return text_; }
 
 std::vector<std::string> Template::variables() const {

@@ -58,6 +58,8 @@ Wording wording(ParamType type) {
       return {"a mapping of names to patterns", "{a: '\\.a$', b: '\\.b$'}"};
     case ParamType::template_or_formulas:
       return {"a text, or a mapping of texts to formulas", "'.weight'"};
+    case ParamType::values:
+      return {"a mapping of variables to values", "{prefix: 'encoder.'}"};
   }
   return {"a word", ""};
 }

@@ -7,24 +7,10 @@ namespace regraft {
 
 std::span<const Verb* const> all_verbs() {
   static const auto verbs = std::to_array<const Verb*>({
-      &keep_verb(),
-      &drop_verb(),
-      &rename_verb(),
-      &copy_verb(),
-      &cat_verb(),
-      &stack_verb(),
-      &combine_verb(),
-      &split_verb(),
-      &unbind_verb(),
-      &transpose_verb(),
-      &permute_verb(),
-      &reshape_verb(),
-      &rearrange_verb(),
-      &slice_verb(),
-      &index_select_verb(),
-      &pad_verb(),
-      &interpolate_verb(),
-      &cast_verb(),
+      &keep_verb(),    &drop_verb(),        &rename_verb(),    &copy_verb(),   &cat_verb(),
+      &stack_verb(),   &combine_verb(),     &split_verb(),     &unbind_verb(), &transpose_verb(),
+      &permute_verb(), &reshape_verb(),     &rearrange_verb(), &slice_verb(),  &index_select_verb(),
+      &pad_verb(),     &interpolate_verb(), &cast_verb(),      &use_verb(),
   });
   return verbs;
 }

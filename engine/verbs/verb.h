@@ -44,6 +44,7 @@ enum class ParamType {
   templates,             // a list of `to`; `~` drops that part
   operands,              // a mapping of names to patterns
   template_or_formulas,  // one `to`, or a mapping of `to` to formulas
+  values,                // a mapping of variables to values
 };
 
 struct Param {
@@ -148,6 +149,8 @@ class Verb {
   [[nodiscard]] virtual std::span<const Param> params() const { return {}; }
   // True for `keep`: what the rule does not match is dropped, and matching nothing is an error.
   [[nodiscard]] virtual bool drops_the_rest() const { return false; }
+  // True for `use`: the rules of another spec stand in its place, and it is not bound itself.
+  [[nodiscard]] virtual bool brings_rules() const { return false; }
   // Reports mistakes; Parts::verb is null when there were any.
   [[nodiscard]] virtual BoundParts bind(BindContext& context) const = 0;
   // The rules that undo one with this verb (verbs/inverse.h), or why there are none (no-inverse).

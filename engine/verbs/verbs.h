@@ -23,5 +23,6 @@ const Verb& index_select_verb();
 const Verb& pad_verb();
 const Verb& interpolate_verb();
 const Verb& cast_verb();
+const Verb& use_verb();
 
 }  // namespace regraft

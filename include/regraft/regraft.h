@@ -42,6 +42,9 @@ class MigrationSpec {
   static MigrationSpec from_text(std::string yaml, std::string name = "spec");
   // A variable that the spec declares under `vars`; the value is read as YAML, as --set does.
   MigrationSpec& set(std::string variable, std::string value);
+  // Where `use` finds shipped specs by name: of an installed regraft share/regraft/rules, which
+  // CMake calls regraft_RULES_DIR. Without it `use` takes paths alone.
+  MigrationSpec& rules_folder(std::string path);
 
  private:
   friend struct Access;
@@ -49,6 +52,7 @@ class MigrationSpec {
   std::string path_;  // of the file, or the name of the text
   std::string text_;
   bool is_file_ = false;
+  std::string rules_folder_;
   std::vector<std::pair<std::string, std::string>> variables_;
 };
 

@@ -20,6 +20,7 @@
 #include "report/report.h"
 #include "schedule/schedule.h"
 #include "spec/spec.h"
+#include "spec/use.h"
 
 namespace fs = std::filesystem;
 
@@ -132,8 +133,9 @@ class Case {
     options_ = read_options();
     const auto text =
         std::make_shared<const SourceText>(SourceText{"spec.yaml", read("spec.yaml")});
-    const auto spec = parse_spec(text, diagnostics_);
+    auto spec = parse_spec(text, diagnostics_);
     if (!spec) return;
+    load_used(*spec, std::string(REGRAFT_TESTS_DIR) + "/golden/use-shipped/rules", diagnostics_);
     CompileInputs inputs;
     inputs.set = options_.set;
     if (!options_.check) inputs.source_directories.emplace().emplace("", "");

@@ -359,7 +359,7 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
   CHECK(json["tensors"][0] == Json::parse(R"({"name": "conv.weight", "status": "loaded",
       "sources": ["module.conv.weight"], "source_shape": [16, 3], "source_dtype": "float32",
       "shape": [16, 3], "dtype": "float32", "target_shape": [16, 3], "target_dtype": "float32",
-      "rules": [{"rule": 2, "entry": 1, "id": "strip", "line": 14, "verb": "rename",
+      "rules": [{"rule": 2, "entry": 1, "id": "strip", "file": null, "line": 14, "verb": "rename",
                  "from": "module.conv.weight", "to": "conv.weight"}],
       "policy": null, "detail": "", "tied_to": null, "untied": false, "lossy": false,
       "copied": null, "digest": "02020202020202020202020202020202"})"));
@@ -369,7 +369,7 @@ TEST_CASE("the JSON report has the tensors, their way and their sources") {
   CHECK(json["tensors"][3]["policy"] == Json{{"word", "skip"}, {"line", 43}});
   CHECK(json["sources"][5] ==
         Json::parse(R"({"input": 0, "name": "ids", "shape": [8], "dtype": "int64",
-      "disposition": "dropped", "rule": 1, "line": 12, "policy": null})"));
+      "disposition": "dropped", "rule": 1, "file": null, "line": 12, "policy": null})"));
   CHECK(json["rules"][1]["entries"][1] ==
         Json{{"pattern", "^unused\\."}, {"exact", false}, {"line", 15}, {"matches", 0}});
   CHECK(json["unexpected"][0]["name"] == "blocks.0.gamma_1");
