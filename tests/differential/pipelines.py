@@ -59,6 +59,8 @@ class Pipeline(Draft):
             file = stem + ".safetensors"
             state = {name: value.contiguous().clone() for name, value in state.items()
                      if dtypes.name_of(value.dtype) not in draw.NOT_IN_SAFETENSORS}
+            if not state:
+                raise Retry
             safetensors.torch.save_file(state, self.folder / file)
             return file, load_safetensors(self.folder / file, stem)
         torch.save(state, self.folder / (stem + ".pt"))
