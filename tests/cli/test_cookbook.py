@@ -217,7 +217,7 @@ def split_experts():
     return experts_in_one(), experts()
 
 
-# --- several sources, channels ------------------------------------------------------------------
+# --- several sources, shipped rules -------------------------------------------------------------
 
 
 @recipe
@@ -232,9 +232,36 @@ def lora():
 
 
 @recipe
+def channels():
+    old = drawn({"conv1.weight": (4, 3, 5, 5), "conv1.bias": (4,), "fc.weight": (2, 4)})
+    return old, old | {"conv1.weight": old["conv1.weight"][:, [0, 1, 2, 0]] * (3 / 4)}
+
+
+@recipe
 def channels_of_zeros():
     old = drawn({"conv1.weight": (4, 3, 5, 5), "conv1.bias": (4,), "fc.weight": (2, 4)})
     return old, old | {"conv1.weight": torch.cat([old["conv1.weight"], torch.zeros(4, 1, 5, 5)], 1)}
+
+
+def batchnormed(seed=0):
+    return drawn({"conv.weight": (4, 3, 5, 5), "bn.weight": (4,), "bn.bias": (4,), "bn.running_mean": (4,),
+                  "bn.running_var": (4,)}, seed) | {"bn.num_batches_tracked": torch.tensor(seed)}
+
+
+@recipe
+def average():
+    average = batchnormed(1)
+    old = {f"model.{name}": tensor for name, tensor in batchnormed().items()}
+    return old | {f"ema_model.{name}": tensor for name, tensor in average.items()}, average
+
+
+@recipe
+def average_as_a_list():
+    average, model = batchnormed(1), batchnormed()
+    names = ["conv.weight", "bn.weight", "bn.bias"]
+    old = {"decay": 0.99, "num_updates": 3, "shadow_params": [average[name] for name in names],
+           "collected_params": None}
+    return old, model | {name: average[name] for name in names}, model
 
 
 # --- running them -------------------------------------------------------------------------------

@@ -134,6 +134,25 @@ def test_average_below_a_prefix(regraft, prefix):
     assert torch.equal(output_of(net, images()), expected)
 
 
+@pytest.mark.parametrize("collected", [False, True])
+@pytest.mark.parametrize("below", [False, True])
+def test_average_as_a_list(regraft, below, collected):
+    net, average = build(small_net, 0), build(small_net, 1)
+    parameters = [one.detach().clone() for one in average.parameters()]
+    # torch_ema.ExponentialMovingAverage.state_dict()
+    ema = {"decay": 0.995, "num_updates": 12, "shadow_params": parameters,
+           "collected_params": [one.detach() for one in net.parameters()] if collected else None}
+    saved = {"model": net.state_dict(), "ema": ema} if below else ema
+    state = run(regraft, "ema-shadow-params", saved, target=net.state_dict())
+
+    average.load_state_dict(dict(net.named_buffers()), strict=False)  # it averages no buffers
+    expected = output_of(average, images())
+    assert not torch.allclose(output_of(net, images()), expected, atol=1e-3)
+    assert_same(state, average.state_dict())
+    net.load_state_dict(state, strict=True)
+    assert torch.equal(output_of(net, images()), expected)
+
+
 # --- shapes -------------------------------------------------------------------------------------
 
 
