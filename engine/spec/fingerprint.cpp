@@ -1,4 +1,5 @@
 // The fingerprint: what the spec means, not how it is written or called.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
@@ -89,8 +90,10 @@ yaml::Node meaning(const Spec& spec) {
       std::erase_if(used.entries, [](const yaml::Entry& inner) {
         return inner.key.text != "vars" && inner.key.text != "rules";
       });
-      for (yaml::Entry& inner : rule)
-        if (inner.key.text == "use") inner.value = std::move(used);
+      const auto use = std::find_if(rule.begin(), rule.end(), [](const yaml::Entry& inner) {
+        return inner.key.text == "use";
+      });
+      use->value = std::move(used);
     }
   }
   return tree;
