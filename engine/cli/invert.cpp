@@ -22,6 +22,20 @@ Request request_for(const InvertOptions& options, yaml::Node spec) {
   return request;
 }
 
+// Values of --set in place of the spec's, as the inverse is for them.
+void keep_settings(const InvertOptions& options, yaml::Node& inverse, Diagnostics& diagnostics) {
+  for (yaml::Entry& section : inverse.entries) {
+    if (section.key.text != "vars") continue;
+    for (yaml::Entry& variable : section.value.entries)
+      for (const auto& [name, text] : options.set)
+        if (name == variable.key.text)
+          if (auto value =
+                  yaml::parse(std::make_shared<const SourceText>(SourceText{"--set " + name, text}),
+                              diagnostics))
+            variable.value = std::move(*value);
+  }
+}
+
 // The document of the inverse, proven when there is a source.
 std::optional<yaml::Node> inverse_of(const InvertOptions& options, Diagnostics& diagnostics) {
   std::optional<yaml::Node> tree = assemble_spec({.path = options.spec}, diagnostics);
@@ -35,8 +49,9 @@ std::optional<yaml::Node> inverse_of(const InvertOptions& options, Diagnostics& 
       regraft::invert(*forth->spec, *forth->program, walked ? &*walked : nullptr, diagnostics);
   if (!inverse) return std::nullopt;
 
+  keep_settings(options, *inverse, diagnostics);
   Request again = request_for(options, *inverse);
-  again.sources.clear();
+  again.set.clear();
   again.until = Stage::program;
   const std::unique_ptr<Run> back = run(again);
   add_all(back->diagnostics, diagnostics);

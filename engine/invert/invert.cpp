@@ -27,12 +27,6 @@ bool mentions(const yaml::Node& node, std::string_view word) {
                      [&](const yaml::Entry& entry) { return mentions(entry.value, word); });
 }
 
-const yaml::Node* find(const std::vector<yaml::Entry>& entries, std::string_view key) {
-  for (const yaml::Entry& entry : entries)
-    if (entry.key.text == key) return &entry.value;
-  return nullptr;
-}
-
 class Inverter {
  public:
   Inverter(const Spec& spec, const Program& program, const Walk* walked, Diagnostics& diagnostics)
@@ -50,34 +44,42 @@ class Inverter {
   }
 
  private:
-  // `missing`, as the way forth has names that no source gives, and the way back must lose them.
+  // What the way forth made up, the way back leaves out, and the other way round; where names stay
+  // as they are, so that the cases speak of them there too.
   void policies() {
-    if (const yaml::Node* shape = find(spec_.policy, "shape")) {
-      for_cases(*shape, [&](std::string_view word, const yaml::Node& where, const yaml::Node*) {
-        if (word != "error")
-          refuse(where, "nothing undoes `shape: " + std::string(word) +
-                            "`: what it leaves out or makes up depends on the target");
-      });
+    for (const yaml::Entry& policy : spec_.policy) {
+      const std::string& kind = policy.key.text;
+      for_cases(
+          policy.value, [&](std::string_view word, const yaml::Node& where, const yaml::Node* one) {
+            const bool makes_up = kind == "missing" && word != "error" && word != "omit";
+            const bool leaves_out = kind == "unexpected" && word == "drop";
+            const std::string said = "nothing undoes `" + kind + ": " + std::string(word) + "`: ";
+            if (kind == "shape" && word != "error")
+              refuse(where, said + "what it leaves out or makes up depends on the target");
+            else if (kind == "dtype" && word == "cast" && one)
+              refuse(where, said + "it may lose values");
+            else if ((makes_up || leaves_out) && renames(program_.rules.size()))
+              refuse(where, said + "names that rules change cannot be told from others there");
+            else if (makes_up || leaves_out)
+              (makes_up ? unexpected_ : missing_).push_back(names_of(one));
+          });
     }
-    if (const yaml::Node* missing = find(spec_.policy, "missing")) {
-      for_cases(*missing, [&](std::string_view word, const yaml::Node&, const yaml::Node* rule) {
-        if (word == "error" || word == "omit") return;
-        if (!rule || !rule->find("match")) {
-          drops_unexpected_ = true;
-          return;
-        }
-        yaml::Node drop = mapping_node({{"drop", *rule->find("match")}});
-        if (const yaml::Node* unless = rule->find("unless"))
-          drop.entries.push_back({plain_node("unless"), *unless});
-        drop.entries.push_back({plain_node("count"), text_node(">= 0")});
-        rules_.push_back(std::move(drop));
-      });
-    }
-    if (const yaml::Node* unexpected = find(spec_.policy, "unexpected")) {
-      for_cases(*unexpected, [&](std::string_view word, const yaml::Node&, const yaml::Node*) {
-        if (word == "drop") everything_may_be_missing_ = true;
-      });
-    }
+  }
+
+  // `match` and `unless` of a case.
+  static yaml::Node names_of(const yaml::Node* one) {
+    yaml::Node names = mapping_node({});
+    for (const std::string_view key : {"match", "unless"})
+      if (const yaml::Node* patterns = one ? one->find(key) : nullptr)
+        names.entries.push_back({plain_node(std::string(key)), *patterns});
+    return names;
+  }
+
+  // Whether one of the first rules changes names.
+  [[nodiscard]] bool renames(std::size_t count) const {
+    return std::any_of(
+        program_.rules.begin(), program_.rules.begin() + static_cast<std::ptrdiff_t>(count),
+        [](const Rule& rule) { return rule.node->find("to") || rule.verb->name() == "rename"; });
   }
 
   template <typename Visit>
@@ -111,7 +113,7 @@ class Inverter {
       diagnostics_.add(through_uses(std::move(undoing).error(), rule.uses));
       return {};
     }
-    if (undoing->missing) lost(index, std::move(*undoing->missing));
+    if (undoing->missing) lost(input, index, std::move(*undoing->missing));
     return std::move(undoing->rules);
   }
 
@@ -128,7 +130,7 @@ class Inverter {
   // `unless`, `where` and `when` speak of what the rule met, and the way back meets its results.
   Status limits_kept(const InverseInput& input, Undoing& undoing) const {
     if (input.param("when"))
-      return no_inverse(input, "its `when` speaks of names that are gone",
+      return no_inverse(input, "its `when` is asked of names as they were",
                         "say it with the pattern");
     if (const yaml::Node* unless = input.param("unless")) {
       if (!undoing.same_names)
@@ -149,20 +151,18 @@ class Inverter {
   }
 
   // Names that the rule dropped, as they stood in the source.
-  void lost(std::size_t index, yaml::Node missing) {
-    const bool renamed = std::any_of(
-        program_.rules.begin(), program_.rules.begin() + static_cast<std::ptrdiff_t>(index),
-        [](const Rule& rule) { return rule.node->find("to") || rule.verb->name() == "rename"; });
-    if (!renamed) {
-      missing_.push_back(std::move(missing));
-    } else if (walked_) {
-      std::vector<yaml::Node> names;
-      for (const std::string& name : walked_->dropped[index]) names.push_back(text_node(name));
-      if (!names.empty())
-        missing_.push_back(
-            mapping_node({{"match", mapping_node({{"exact", list_node(std::move(names))}})}}));
-    } else {
-      everything_may_be_missing_ = true;
+  void lost(const InverseInput& input, std::size_t index, yaml::Node names) {
+    const bool said = !renames(index) && !input.param("where") && !input.param("when") &&
+                      (names.find("match") || !input.param("unless"));
+    if (said) {
+      missing_.push_back(std::move(names));
+    } else if (!walked_) {
+      diagnostics_.add(needs_source(input, "which names of the source it drops"));
+    } else if (!walked_->dropped[index].empty()) {
+      std::vector<yaml::Node> dropped;
+      for (const std::string& name : walked_->dropped[index]) dropped.push_back(text_node(name));
+      missing_.push_back(
+          mapping_node({{"match", mapping_node({{"exact", list_node(std::move(dropped))}})}}));
     }
   }
 
@@ -182,14 +182,12 @@ class Inverter {
     if (!vars.entries.empty()) add("vars", std::move(vars));
     add("rules", list_node(std::move(rules_)));
     yaml::Node policy = mapping_node({});
-    if (everything_may_be_missing_) {
-      policy.entries.push_back({plain_node("missing"), plain_node("keep")});
-    } else if (!missing_.empty()) {
-      for (yaml::Node& one : missing_)
-        one.entries.push_back({plain_node("do"), plain_node("keep")});
-      policy.entries.push_back({plain_node("missing"), list_node(std::move(missing_))});
-    }
-    if (drops_unexpected_) policy.entries.push_back({plain_node("unexpected"), plain_node("drop")});
+    const auto add_cases = [&](const char* key, std::vector<yaml::Node> cases, const char* word) {
+      for (yaml::Node& one : cases) one.entries.push_back({plain_node("do"), plain_node(word)});
+      if (!cases.empty()) policy.entries.push_back({plain_node(key), list_node(std::move(cases))});
+    };
+    add_cases("missing", std::move(missing_), "keep");
+    add_cases("unexpected", std::move(unexpected_), "drop");
     if (!policy.entries.empty()) add("policy", std::move(policy));
     return out;
   }
@@ -198,8 +196,7 @@ class Inverter {
   const Program& program_;
   const Walk* walked_;
   Diagnostics& diagnostics_;
-  std::vector<yaml::Node> rules_, missing_;
-  bool everything_may_be_missing_ = false, drops_unexpected_ = false;
+  std::vector<yaml::Node> rules_, missing_, unexpected_;
 };
 
 // The results as a source of their own: names, shapes and dtypes.
@@ -288,10 +285,13 @@ void prove(const Program& inverse, const Program& program, const Inputs& inputs,
   results.sources = {&there};
   Diagnostics problems;
   const Names back = run_rules(inverse, results, problems);
+  bool other_names = false;
   const auto fail = [&](const std::string& what) {
     diagnostics.add(error(Code::no_inverse, {.text = program.text}, what,
-                          "the inverse takes names by their new look, and other names look so too; "
-                          "make the patterns say more"));
+                          other_names
+                              ? "the inverse takes names by their new look, and other names "
+                                "look so too; make the patterns say more"
+                              : ""));
   };
   for (const Diagnostic& problem : problems.items()) fail("the way back fails: " + problem.message);
   if (!back.complete) return;
@@ -299,16 +299,27 @@ void prove(const Program& inverse, const Program& program, const Inputs& inputs,
   std::unordered_map<std::string_view, std::uint32_t> by_name;
   for (std::uint32_t i = 0; i < tensors.size(); ++i) by_name.emplace(tensors[i].name, i);
   std::vector<std::string> wrong;
+  std::vector<bool> came_back(tensors.size(), false);
   for (const Live& live : back.results) {
     const auto own = by_name.find(live.name);
     if (own == by_name.end()) {
       wrong.push_back(quoted(live.name) + " (the source has no such name)");
+      other_names = true;
       continue;
     }
+    came_back[own->second] = true;
     if (const std::string problem = misses(live, {0, own->second}, tensors[own->second], walked);
         !problem.empty())
       wrong.push_back(quoted(live.name) + " (" + problem + ")");
   }
+  // What was dropped under one name may be there under another.
+  for (const Live& live : walked.names.results)
+    for (const Load& loaded : loads_of(*live.expr)) {
+      if (loaded.input != 0 || came_back[loaded.tensor]) continue;
+      came_back[loaded.tensor] = true;
+      wrong.push_back(quoted(tensors[loaded.tensor].name) + " (in " + quoted(live.name) +
+                      " it is there, and it does not come back)");
+    }
   constexpr std::size_t kShown = 8;
   std::string list;
   for (std::size_t i = 0; i < std::min(wrong.size(), kShown); ++i)

@@ -220,6 +220,8 @@ class Flow {
 
   void apply(std::uint32_t rule, Effect effect, const std::vector<std::uint32_t>& matched,
              const std::vector<Match>& matches) {
+    names_.rules[rule].idle = !matches.empty() && effect.consumed.empty() && effect.puts.empty() &&
+                              !program_.rules[rule].verb->drops_the_rest();
     report(rule, std::move(effect.errors));
     // All names that go, go before any result is put: swaps work.
     std::vector<bool> consumed(matched.size(), false), put_again(matched.size(), false);

@@ -68,6 +68,7 @@ struct SourceFate {
 struct RuleUse {
   std::uint64_t matches = 0;           // names, before the effect
   std::vector<std::uint64_t> entries;  // the same for each entry
+  bool idle = false;                   // names matched, and no group of them was complete
 };
 
 struct ExtraFate {

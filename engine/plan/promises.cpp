@@ -62,6 +62,10 @@ void for_unused(const Program& program, const Plan& plan, Visit visit) {
                 "`) matches nothing");
       continue;
     }
+    if (plan.rules[i].idle)
+      visit(rule, rule.where,
+            "rule " + std::to_string(i + 1) + " (`" + std::string(rule.verb->name()) +
+                "`) changes nothing: none of its groups is complete");
     if (!rule.table) continue;
     for (std::size_t entry = 0; entry < rule.entries.size(); ++entry)
       if (plan.rules[i].entries[entry] == 0)

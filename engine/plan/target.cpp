@@ -1,5 +1,6 @@
 #include "plan/target.h"
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 
@@ -109,13 +110,28 @@ class Matcher {
     return true;
   }
 
+  // "float32", "int64, float16": each once.
+  std::string dtypes(const std::vector<Load>& loads) const {
+    std::vector<std::string_view> names;
+    for (const Load& load : loads)
+      if (const auto one = name(tensor_of(load, inputs_).dtype);
+          std::find(names.begin(), names.end(), one) == names.end())
+        names.push_back(one);
+    std::string out;
+    for (const std::string_view one : names) out.append(out.empty() ? "" : ", ").append(one);
+    return out;
+  }
+
   // A result that fits: loaded, or transformed when a rule changed more than its name.
   void finish(PlannedTensor& planned, const ExprPtr& result, const ExprPtr& expr) {
     if (!can_carry(planned, *expr)) return;
     planned.decision =
         std::holds_alternative<Load>(result->op) ? Decision::loaded : Decision::transformed;
-    planned.lossy = planned.lossy || has_lossy_cast(*result);
     planned.expr = expr;
+    if (!has_lossy_cast(*result)) return;
+    planned.lossy = true;
+    if (planned.detail.empty())
+      planned.detail = dtypes(planned.from) + " -> " + std::string(name(result->dtype));
   }
 
   // What the policy's case makes of it; false when the name is settled.

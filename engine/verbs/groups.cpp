@@ -38,7 +38,6 @@ std::optional<int> numbering_capture(BindContext& context, const RuleEntry& entr
   for (int group = 1; group <= entry.pattern.group_count(); ++group)
     if (std::find(used.begin(), used.end(), group) == used.end()) unused.push_back(group);
   if (unused.size() == 1) return unused.front();
-  const std::string verb = "`" + context.verb_key().text + "`";
   if (unused.empty())
     context.diagnostics().add(
         error(Code::bad_group, entry.where,
@@ -109,7 +108,8 @@ Result<std::int64_t> Groups::number_of(const Match& match) const {
       problem != std::errc() || number == std::numeric_limits<std::int64_t>::max())
     return bad_group("\\" + std::to_string(number_) + " is " + quoted(digits) + " in " +
                          quoted(match.name) + ", which is no number of a part",
-                     "the capture that `to` does not use is a decimal, as (\\d+) finds it");
+                     "the capture that `to` does not use is a decimal of at most 18 digits, as "
+                     "(\\d+) finds it");
   return number;
 }
 

@@ -27,6 +27,9 @@ class Reshaping final : public OneToOne {
     const auto open = std::count(asked.begin(), asked.end(), -1);
     const bool negative =
         std::any_of(asked.begin(), asked.end(), [](std::int64_t size) { return size < -1; });
+    Shape sizes = asked;
+    std::replace(sizes.begin(), sizes.end(), std::int64_t{-1}, std::int64_t{1});
+    if (!negative && !numel(sizes)) return too_large(subject.first().name);
     return shape_error(
         described(subject.first()) + " has " + std::to_string(*numel(arg->shape)) +
             " elements, which no shape " + to_string(asked) + " has",

@@ -240,6 +240,10 @@ class Reverser {
         continue;
       }
       used_.push_back(*reference);
+      if (reference->group == 0 &&
+          std::count_if(used_.begin(), used_.end(),
+                        [](const Reference& one) { return one.group == 0; }) > 1)
+        return no_inverse(input_, "`to` has `i` twice");
       if (reference->group == 0) {
         if (reference->shift != 0)
           return no_inverse(input_, "the parts are not numbered from 0",

@@ -36,6 +36,8 @@ CASES = {
     "embeddings": (bert, IDS, {"target_modules": ["word_embeddings", "key"], "r": 4, "lora_alpha": 6}),
     "ranks of their own": (bert, IDS, {"target_modules": ["query", "dense"], "r": 4, "lora_alpha": 12,
                                        "rank_pattern": {"query": 2, "output.dense": 7}}),
+    "alphas of their own": (bert, IDS, {"target_modules": ["query", "value"], "r": 4, "lora_alpha": 12, "alpha_pattern": {
+        "value": 5, "encoder.layer.1.attention.self.query": 20}}),
     "rank-stabilised": (bert, IDS, {"target_modules": ["query", "word_embeddings"], "r": 8,
                                     "lora_alpha": 12, "use_rslora": True}),
     "inputs x outputs": (gpt2, IDS, {"target_modules": ["c_attn", "c_proj"], "r": 4, "lora_alpha": 8,
