@@ -58,12 +58,37 @@ class Inverter {
               refuse(where, said + "what it leaves out or makes up depends on the target");
             else if (kind == "dtype" && word == "cast" && one)
               refuse(where, said + "it may lose values");
+            else if (makes_up && one && one->find("match") && renames(program_.rules.size()))
+              drop_first(where, *one, said);
             else if ((makes_up || leaves_out) && renames(program_.rules.size()))
               refuse(where, said + "names that rules change cannot be told from others there");
             else if (makes_up || leaves_out)
               (makes_up ? unexpected_ : missing_).push_back(names_of(one));
           });
     }
+  }
+
+  // What a policy made up goes before anything has another name, if that takes nothing else along.
+  void drop_first(const yaml::Node& where, const yaml::Node& one, const std::string& said) {
+    if (!walked_) {
+      diagnostics_.add(error(Code::no_inverse, where.where,
+                             said + "the spec does not say which of these names a source gives",
+                             "give a source that it is for: `regraft invert SPEC SOURCE`"));
+      return;
+    }
+    Diagnostics known;
+    const yaml::Node names = names_of(&one);
+    const std::vector<RuleEntry> match = read_patterns(*names.find("match"), known);
+    std::vector<RuleEntry> unless;
+    if (const yaml::Node* patterns = names.find("unless")) unless = read_patterns(*patterns, known);
+    for (const Live& live : walked_->names.results)
+      if (any_found(match, live.name) && !any_found(unless, live.name))
+        return refuse(where, said + quoted(live.name) + " looks like what it makes up");
+    yaml::Node drop = mapping_node({{"drop", *names.find("match")}});
+    if (const yaml::Node* patterns = names.find("unless"))
+      drop.entries.push_back({plain_node("unless"), *patterns});
+    drop.entries.push_back({plain_node("count"), text_node(">= 0")});
+    rules_.push_back(std::move(drop));
   }
 
   // `match` and `unless` of a case.
