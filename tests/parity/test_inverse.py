@@ -74,3 +74,42 @@ def test_no_shipped_spec_with_an_inverse_is_left_out(regraft):
         if path.parent.name == "examples" or name in SPECS:
             continue
         regraft("invert", path, status=2)
+
+
+VIT = r"""
+regraft: 1
+rules:
+  - rename: '^blocks\.(\d+)\.'
+    to: 'encoder.layer.\1.'
+  - split: '\.attn\.qkv\.'
+    to: ['.attn.q.', '.attn.k.', '.attn.v.']
+  - transpose: '\.mlp\.fc1\.weight$'
+    dims: [0, 1]
+  - rearrange: '\.attn\.proj\.weight$'
+    pattern: 'o (h d) -> (h o) d'
+    with: {h: 3}
+  - unbind: '^pos_embed$'
+    to: 'pos.{i}'
+    dim: 1
+  - permute: '^patch_embed\.proj\.weight$'
+    dims: [2, 3, 1, 0]
+  - cat: ['\.norm1\.', '\.norm2\.']
+    to: '.norms.'
+  - stack: '^encoder\.layer\.(\d+)\.mlp\.fc2\.weight$'
+    to: 'fc2'
+"""
+
+
+def test_a_vision_transformer_rearranged_and_back(regraft):
+    from timm import create_model
+
+    model = build(lambda: create_model("vit_tiny_patch16_224", img_size=32, depth=2, num_classes=5), 0)
+    state = model.state_dict()
+    torch.save(state, regraft.folder / "old.pt")
+    (regraft.folder / "spec.yaml").write_text(VIT)
+    regraft("invert", "spec.yaml", "old.pt", "-o", "back.yaml")
+    regraft("apply", "spec.yaml", "old.pt", "-o", "new.pt", "--force", "--no-sync")
+    there = torch.load(regraft.folder / "new.pt", weights_only=True)
+    assert there["encoder.layer.1.attn.q.weight"].shape == (192, 192) and there["fc2"].shape == (2, 192, 768)
+    regraft("apply", "back.yaml", "new.pt", "-o", "again.pt", "--force", "--no-sync", "--strict")
+    assert_same(torch.load(regraft.folder / "again.pt", weights_only=True), state)
