@@ -145,6 +145,9 @@ ExprPtr permute(ExprPtr arg, std::vector<std::int64_t> dims) {
 ExprPtr reshape(ExprPtr arg, Shape shape) {
   assert(arg && numel(arg->shape) && numel(arg->shape) == numel(shape));
   if (arg->shape == shape) return arg;
+  // There and back again, as where an axis of 1 is taken away and added.
+  if (std::holds_alternative<Reshape>(arg->op) && arg->args.front()->shape == shape)
+    return arg->args.front();
   return make(Reshape{}, std::move(arg), std::move(shape));
 }
 

@@ -164,6 +164,7 @@ class Stripes final : public Evaluator {
 TEST_CASE("every dtype is read and filled") {
   MigrationOptions options;
   options.evaluator = std::make_shared<Stripes>();
+  options.no_passes = {"byte-ranges"};  // zeros would be copied and not evaluated
   for (const DTypeInfo& one : all_dtypes()) {
     if (kind(one.dtype) == Kind::bits) continue;  // only a .pt file can have them
     INFO(one.name);
