@@ -32,6 +32,7 @@ TEST_CASE("expressions know their shape and dtype") {
   CHECK(r->dtype == DType::float16);
   CHECK(r->shape == Shape{6, 1});
   CHECK(reshape(a, {2, 3}) == a);
+  CHECK(reshape(r, {2, 3}) == a);
   CHECK(moves_only(*a));
   CHECK(moves_only(*r));
 }
