@@ -78,8 +78,8 @@ def interpolate(parameters, data, shape):
         grid = data.narrow(at, prefix, before[at] - prefix - suffix)
         grid = grid.unflatten(at, source_size[::-1] if pattern.flipped else source_size)
         places = [at + 1, at] if pattern.flipped else [at, at + 1]
-    if 0 in (*size, *(grid.shape[place] for place in places)):
-        raise Unsettled("a grid without positions")
+    if 0 in (*size, *grid.shape):
+        raise Unsettled("a grid without positions, or of nothing")
     results = _resampled(grid, places, size, parameters.get("mode", "bicubic"), parameters.get("antialias", False))
     mask = torch.ones_like(results[0], dtype=torch.bool)
     if pattern.group is not None:
