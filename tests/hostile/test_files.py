@@ -206,7 +206,7 @@ def test_case_90_long_names_of_inputs(folder, length):
 
 # --- 91: ended from outside -----------------------------------------------------------------------------
 
-SIZE = 512 << 20
+SIZE = 256 << 20
 
 
 @pytest.fixture
@@ -217,7 +217,9 @@ def large(folder):
     with open(folder / "large.safetensors", "wb") as file:
         file.write(head)
         file.truncate(len(head) + SIZE)
-    return folder
+    yield folder
+    # pytest keeps the folders of its last runs, and they should be small.
+    shutil.rmtree(folder / "out")
 
 
 def start(folder, *arguments, **options):
