@@ -37,7 +37,7 @@ class Expression:
         """`others` are the further things that a name can stand for."""
         for number in self.captures:
             if number > groups:
-                raise SpecError(f"capture \\{number} does not exist", "unknown-name")
+                raise SpecError(f"capture \\{number} does not exist", "bad-template")
         for name in self.names:
             meanings = sum(name in known for known in (named, variables, *others))
             if meanings > 1:

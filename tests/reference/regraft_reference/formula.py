@@ -43,7 +43,7 @@ class Formula:
     def check(self, groups, named, variables, operands):
         for number in self.captures:
             if number > groups:
-                raise SpecError(f"capture \\{number} does not exist", "unknown-name")
+                raise SpecError(f"capture \\{number} does not exist", "bad-template")
         for name in self.names:
             meanings = sum(name in known for known in (named, variables, operands))
             if meanings != 1:
