@@ -81,4 +81,7 @@ def offset_of(text):
 
 @pytest.fixture
 def place(tmp_path):
-    return Place(tmp_path)
+    yield Place(tmp_path)
+    for path in tmp_path.rglob("*"):  # pytest keeps the folders of some runs
+        if path.is_file() and path.stat().st_size > 1 << 20:
+            path.unlink()
