@@ -27,4 +27,18 @@ std::optional<T> checked_mul(T a, T b) {
   return result;
 }
 
+// Rounded down, as Python's // and %; `b` is not 0.
+template <std::signed_integral T>
+std::optional<T> checked_floor_divide(T a, T b) {
+  if (b == -1) return checked_sub<T>(0, a);  // the one quotient that may be too large
+  return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
+}
+
+template <std::signed_integral T>
+T floor_modulo(T a, T b) {
+  if (b == -1) return 0;  // C++ has no remainder for the smallest number
+  const T rest = a % b;
+  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
 }  // namespace regraft

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "compile/program.h"
+#include "text/characters.h"
 
 namespace regraft {
 namespace {
@@ -23,12 +24,6 @@ constexpr auto kOperators = std::to_array<Operator>({
     {">", Comparison::Op::greater},
     {"<", Comparison::Op::less},
 });
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
 
 template <typename T>
 bool compare(Comparison::Op op, T left, T right) {
@@ -72,18 +67,18 @@ bool Comparison::holds(std::uint64_t part, std::uint64_t whole) const {
 std::optional<Comparison> read_comparison(const yaml::Node& node, bool percentage,
                                           Diagnostics& diagnostics) {
   Comparison comparison;
-  std::string_view text = node.is_scalar() ? trim(node.text) : std::string_view{};
+  std::string_view text = node.is_scalar() ? trimmed(node.text) : std::string_view{};
   comparison.text = text;
   for (const Operator& candidate : kOperators) {
     if (!text.starts_with(candidate.text)) continue;
     comparison.op = candidate.op;
-    text = trim(text.substr(candidate.text.size()));
+    text = trimmed(text.substr(candidate.text.size()));
     break;
   }
   bool good = false;
   if (percentage) {
     double percent = 0;
-    good = text.ends_with('%') && read_number(trim(text.substr(0, text.size() - 1)), percent) &&
+    good = text.ends_with('%') && read_number(trimmed(text.substr(0, text.size() - 1)), percent) &&
            percent <= 100;
     comparison.fraction = percent / 100;
   } else {

@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "compile/program.h"
+#include "text/characters.h"
 #include "text/json.h"
 
 namespace regraft {
@@ -228,13 +229,6 @@ std::optional<Value> value_of(const yaml::Node& node, const CompileInputs& input
   if (is_names_of_target(node)) return names_of_target(node, inputs, diagnostics);
   if (node.find("from")) return FromFile(node, inputs, diagnostics).read();
   return literal(node, diagnostics);
-}
-
-bool is_name(std::string_view text) {
-  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  });
 }
 
 bool is_word_of_the_language(std::string_view text) {

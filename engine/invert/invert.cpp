@@ -5,21 +5,18 @@
 
 #include "invert/trace.h"
 #include "spec/use.h"
+#include "text/characters.h"
 
 namespace regraft {
 namespace {
-
-bool is_word_char(char c) {
-  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 // Whether a word stands in any of the texts: an expression may use the variable.
 bool mentions(const yaml::Node& node, std::string_view word) {
   for (std::size_t at = node.text.find(word); at != std::string::npos;
        at = node.text.find(word, at + 1)) {
-    const bool begins = at == 0 || !is_word_char(node.text[at - 1]);
+    const bool begins = at == 0 || !is_word(node.text[at - 1]);
     const std::size_t end = at + word.size();
-    if (begins && (end == node.text.size() || !is_word_char(node.text[end]))) return true;
+    if (begins && (end == node.text.size() || !is_word(node.text[end]))) return true;
   }
   return std::any_of(node.items.begin(), node.items.end(),
                      [&](const yaml::Node& item) { return mentions(item, word); }) ||

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "report/report.h"
+#include "text/characters.h"
 
 namespace regraft {
 namespace {
@@ -14,8 +15,6 @@ namespace {
 constexpr std::size_t kMostPieces = 48;
 // Fewer numbers are as short one by one.
 constexpr std::size_t kShortestRange = 5;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::string escaped(std::string_view text) {
   std::string out;

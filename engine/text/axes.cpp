@@ -3,15 +3,11 @@
 #include <charconv>
 #include <set>
 
+#include "text/characters.h"
 #include "text/place.h"
 
 namespace regraft {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_word(char c) {
-  return c == '_' || is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 class AxesParser {
  public:

@@ -1,6 +1,7 @@
 #include "text/expression.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <tuple>
@@ -8,7 +9,9 @@
 
 #include "base/checked.h"
 #include "base/nearest.h"
+#include "text/characters.h"
 #include "text/place.h"
+#include "text/tokens.h"
 
 namespace regraft {
 namespace {
@@ -44,11 +47,8 @@ struct Node {
   std::vector<Node> children;
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool all_digits(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, is_digit);
-}
+constexpr std::array<std::string_view, 11> kMarks = {"**", "&&", "||", "<<", ">>", "<>",
+                                                     "//", "==", "!=", "<=", ">="};
 
 std::optional<std::int64_t> to_number(std::string_view digits) {
   std::int64_t number = 0;
@@ -86,10 +86,10 @@ namespace {
 
 // ---- Reading ----
 
-class Parser {
+class Parser final : Tokens {
  public:
   Parser(Expression::Ast& ast, const Scope& scope, Diagnostics& diagnostics)
-      : ast_(ast), text_(ast.text), scope_(scope), diagnostics_(diagnostics) {}
+      : Tokens(ast.text, kMarks, diagnostics), ast_(ast), scope_(scope) {}
 
   // False when anything was reported.
   bool run() {
@@ -106,97 +106,28 @@ class Parser {
   }
 
  private:
-  // The first mistake of the grammar ends the reading; unknown names do not.
-  void fail(Code code, std::size_t begin, std::size_t end, std::string message,
-            std::string hint = {}) {
-    if (!failed_) report(code, begin, end, std::move(message), std::move(hint));
-    failed_ = true;
-    token_ = {};
-    at_ = text_.size();
+  std::string_view whole() const override { return "expression"; }
+  Location place(std::size_t begin, std::size_t end) const override {
+    return ast_.place(begin, end);
   }
-  void report(Code code, std::size_t begin, std::size_t end, std::string message,
-              std::string hint) {
-    reported_ = true;
-    diagnostics_.add(error(code, ast_.place(begin, end), std::move(message), std::move(hint)));
-  }
-
-  void next() {
-    last_end_ = begin_ + token_.size();
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != text_.npos) ++at_;
-    begin_ = at_;
-    if (at_ < text_.size()) at_ += token_length();
-    token_ = failed_ ? std::string_view() : text_.substr(begin_, at_ - begin_);
-  }
-
-  std::size_t token_length() {
-    std::string_view rest = text_.substr(at_);
-    char c = rest[0];
-    std::size_t length = 1;
-    if (is_name_start(c) || is_digit(c)) {
-      while (length < rest.size() && (is_name_start(rest[length]) || is_digit(rest[length])))
-        ++length;
-      return length;
-    }
-    if (c == '\\') {
-      if (rest.size() > 1 && is_digit(rest[1])) return 2;
-      fail(Code::bad_template, at_, at_ + std::min<std::size_t>(rest.size(), 2),
-           "a backslash without the number of a capture", "captures are \\0 to \\9");
-      return 0;
-    }
-    for (std::string_view wrong : {"**", "&&", "||", "<<", ">>", "<>"})
-      if (rest.starts_with(wrong)) return 2;
-    for (std::string_view two : {"//", "==", "!=", "<=", ">="})
-      if (rest.starts_with(two)) return 2;
-    // One character, also when it has several bytes.
-    while (length < rest.size() && (static_cast<unsigned char>(rest[length]) & 0xC0) == 0x80)
-      ++length;
+  std::size_t word_length(std::string_view rest) const override {
+    std::size_t length = 0;
+    while (length < rest.size() && is_word(rest[length])) ++length;
     return length;
   }
-
-  std::size_t end() const { return begin_ + token_.size(); }
-
-  void unexpected() {
-    if (failed_) return;
-    if (token_.empty()) {
-      std::size_t at = text_.empty() ? 0 : std::min(last_end_, text_.size() - 1);
-      return fail(Code::bad_expression, at, at + 1, "the expression ends where a value should be");
-    }
-    std::string hint;
-    if (token_ == "/")
-      hint = "division is '//' and rounds down";
-    else if (token_ == "**" || token_ == "^")
-      hint = "there is no power; multiply";
-    else if (token_ == "=")
-      hint = "a comparison is '=='";
-    else if (token_ == "&&" || token_ == "&")
-      hint = "write 'and'";
-    else if (token_ == "||" || token_ == "|")
-      hint = "write 'or'";
-    else if (token_ == "!")
-      hint = "write 'not'";
-    else if (token_ == "<>")
-      hint = "write '!='";
-    else if (token_ == "'" || token_ == "\"")
-      hint = "an expression has no text; a variable can hold it";
-    else if (token_ == ".")
-      hint = "expressions are integers; a map is read with map[key]";
-    else if (token_ == "{" || token_ == "}")
-      hint = "an expression has no braces";
-    else if (is_digit(token_[0]) && last_was_capture_)
-      hint = "the number of a capture is one digit";
-    fail(Code::bad_expression, begin_, end(), "unexpected " + quoted(token_), std::move(hint));
-  }
-
-  bool accept(std::string_view token) {
-    if (token_ != token) return false;
-    next();
-    return true;
-  }
-  void expect(std::string_view token) {
-    if (failed_ || accept(token)) return;
-    if (!token_.empty()) return unexpected();
-    std::size_t at = text_.empty() ? 0 : text_.size() - 1;
-    fail(Code::bad_expression, at, at + 1, "a '" + std::string(token) + "' is missing");
+  std::string hint_for_unexpected() const override {
+    if (token_ == "/") return "division is '//' and rounds down";
+    if (token_ == "**" || token_ == "^") return "there is no power; multiply";
+    if (token_ == "=") return "a comparison is '=='";
+    if (token_ == "&&" || token_ == "&") return "write 'and'";
+    if (token_ == "||" || token_ == "|") return "write 'or'";
+    if (token_ == "!") return "write 'not'";
+    if (token_ == "<>") return "write '!='";
+    if (token_ == "'" || token_ == "\"") return "an expression has no text; a variable can hold it";
+    if (token_ == ".") return "expressions are integers; a map is read with map[key]";
+    if (token_ == "{" || token_ == "}") return "an expression has no braces";
+    if (is_digit(token_[0]) && last_was_capture_) return "the number of a capture is one digit";
+    return {};
   }
 
   // Guards what recurses: parentheses, unary operators, indexes.
@@ -306,11 +237,8 @@ class Parser {
     return parse_prefix(Node::Kind::negate, [this] { return parse_unary(); });
   }
   std::string_view number_after_minus() const {
-    std::string_view rest = text_.substr(begin_ + 1);
-    std::size_t length = 0;
-    while (length < rest.size() && (is_digit(rest[length]) || is_name_start(rest[length])))
-      ++length;
-    return rest.substr(0, length);
+    const std::string_view rest = text_.substr(begin_ + 1);
+    return rest.substr(0, word_length(rest));
   }
 
   Node parse_postfix() {
@@ -356,7 +284,7 @@ class Parser {
       node = parse_or();
       --depth_;
       expect(")");
-    } else if (is_name_start(token_[0]) && token_ != "and" && token_ != "or" && token_ != "not") {
+    } else if (is_word(token_[0]) && token_ != "and" && token_ != "or" && token_ != "not") {
       std::string name(token_);
       next();
       if (token_ == "(") {
@@ -458,11 +386,7 @@ class Parser {
   }
 
   void unknown(const std::string& name, const Node& node) {
-    std::vector<std::string_view> names;
-    if (scope_.pattern != nullptr)
-      for (const auto& group : scope_.pattern->group_names()) names.push_back(group.first);
-    if (scope_.variables != nullptr)
-      for (const auto& variable : *scope_.variables) names.push_back(variable.first);
+    const std::vector<std::string_view> names = names_in(scope_);
     std::string hint;
     if (name == "true" || name == "True")
       hint = "write 1";
@@ -500,17 +424,9 @@ class Parser {
   }
 
   Expression::Ast& ast_;
-  std::string_view text_;
   const Scope& scope_;
-  Diagnostics& diagnostics_;
-  std::string_view token_;    // empty: the end
-  std::size_t begin_ = 0;     // of the token
-  std::size_t at_ = 0;        // behind the token
-  std::size_t last_end_ = 0;  // of the token before
   int depth_ = 0;
   bool last_was_capture_ = false;
-  bool failed_ = false;
-  bool reported_ = false;
 };
 
 // ---- Evaluating ----
@@ -666,17 +582,10 @@ class Evaluator {
         return checked_sub(a, b);
       case Op::multiply:
         return checked_mul(a, b);
-      case Op::divide: {
-        // The one quotient that is too large; its remainder would be 0, but C++ has none for it.
-        if (b == -1) return checked_sub<std::int64_t>(0, a);
-        bool down = a % b != 0 && (a < 0) != (b < 0);
-        return a / b - (down ? 1 : 0);
-      }
-      case Op::modulo: {
-        if (b == -1) return 0;
-        std::int64_t rest = a % b;
-        return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-      }
+      case Op::divide:
+        return checked_floor_divide(a, b);
+      case Op::modulo:
+        return floor_modulo(a, b);
       default:
         return std::nullopt;
     }
@@ -779,6 +688,15 @@ class Evaluator {
 };
 
 }  // namespace
+
+std::vector<std::string_view> names_in(const Scope& scope) {
+  std::vector<std::string_view> names;
+  if (scope.pattern != nullptr)
+    for (const auto& group : scope.pattern->group_names()) names.push_back(group.first);
+  if (scope.variables != nullptr)
+    for (const auto& variable : *scope.variables) names.push_back(variable.first);
+  return names;
+}
 
 bool operator==(const Value& a, const Value& b) { return a.data == b.data; }
 bool operator==(const MapEntry& a, const MapEntry& b) {

@@ -47,6 +47,8 @@ struct Scope {
   const Pattern* pattern = nullptr;  // its captures, by number and name; null: none (as in `shape`)
   bool part_index = false;           // `i` exists (split, unbind)
 };
+// All names of captures and variables, for a hint.
+std::vector<std::string_view> names_in(const Scope& scope);
 // What it refers to when it is evaluated.
 struct Bindings {
   const Variables* variables = nullptr;

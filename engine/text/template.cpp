@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "text/characters.h"
 #include "text/expression.h"
 #include "text/place.h"
 
@@ -15,17 +16,6 @@ struct Template::Piece {
 };
 
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// The bytes of the character at `at`, at least one.
-std::size_t character_length(std::string_view text, std::size_t at) {
-  std::size_t length = 1;
-  while (at + length < text.size() &&
-         (static_cast<unsigned char>(text[at + length]) & 0xC0) == 0x80)
-    ++length;
-  return length;
-}
 
 std::string hint_for_escape(std::string_view character) {
   bool word = character.size() == 1 &&
@@ -96,7 +86,7 @@ std::optional<Template> Template::parse(std::string_view text, const Location& w
       if (!pieces->empty() && pieces->back().expression) pieces->back().group = rest[1] - '0';
       i += 2;
     } else {
-      std::size_t length = character_length(text, i + 1);
+      std::size_t length = character_length(text.substr(i + 1));
       fail(i, 1 + length, quoted(rest.substr(0, 1 + length)) + " is not an escape of `to`",
            hint_for_escape(rest.substr(1, length)));
       i += 1 + length;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/characters.h"
 
 namespace regraft::yaml {
 namespace {
@@ -641,10 +642,6 @@ void write_block(const Node& node, std::size_t indent, std::string& out) {
       write_block(entry.value, indent + 2, out);
     }
   }
-}
-
-bool all_digits(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
 }
 
 bool is_plain_scalar(const Node& node) { return node.is_scalar() && !node.quoted; }

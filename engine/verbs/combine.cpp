@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "text/characters.h"
 #include "verbs/formula.h"
 #include "verbs/groups.h"
 #include "verbs/parameters.h"
@@ -130,7 +131,7 @@ class Binder {
               (operands.is_mapping() ? "and this one is empty" : "not " + yaml::describe(operands)),
           "for instance `combine: {a: '\\.a$', b: '\\.b$'}`");
     for (const yaml::Entry& entry : operands.entries) {
-      if (!is_word(entry.key.text)) {
+      if (!is_name(entry.key.text)) {
         fail(Code::wrong_type, entry.key.where,
              quoted(entry.key.text) + " is no name of an operand",
              "a name has letters, digits and `_`, and begins with no digit");

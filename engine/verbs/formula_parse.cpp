@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <utility>
 
 #include "base/nearest.h"
+#include "text/characters.h"
+#include "text/tokens.h"
 #include "verbs/formula_tree.h"
 
 namespace regraft {
@@ -17,10 +20,7 @@ using Op = FormulaNode::Op;
 constexpr int kMostNesting = 200;
 constexpr std::size_t kMostNodes = 1000;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_word(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+constexpr std::array<std::string_view, 8> kMarks = {"//", "**", "==", "!=", "<=", ">=", "&&", "||"};
 
 bool has_capture(const Pattern* pattern, std::string_view name) {
   if (pattern == nullptr) return false;
@@ -35,10 +35,10 @@ const FormulaSignature* function_named(std::string_view name) {
 
 std::string code(std::string_view text) { return "`" + std::string(text) + "`"; }
 
-class Parser {
+class Parser final : Tokens {
  public:
   Parser(Formula::Tree& tree, const Scope& scope, Diagnostics& diagnostics)
-      : tree_(tree), text_(tree.text), scope_(scope), diagnostics_(diagnostics) {}
+      : Tokens(tree.text, kMarks, diagnostics), tree_(tree), scope_(scope) {}
 
   // False when anything was reported.
   bool run() {
@@ -64,105 +64,41 @@ class Parser {
     items.erase(rest.begin(), rest.end());
   }
 
-  // The first mistake of the grammar ends the reading; unknown names do not.
-  void fail(Code code, std::size_t begin, std::size_t end, std::string message,
-            std::string hint = {}) {
-    if (!failed_) report(code, begin, end, std::move(message), std::move(hint));
-    failed_ = true;
-    token_ = {};
-    at_ = text_.size();
+  std::string_view whole() const override { return "formula"; }
+  Location place(std::size_t begin, std::size_t end) const override {
+    return tree_.place(begin, end);
   }
-  void fail(const Node& node, std::string message, std::string hint = {}) {
-    fail(Code::bad_expression, node.begin, node.end, std::move(message), std::move(hint));
-  }
-  void report(Code code, std::size_t begin, std::size_t end, std::string message,
-              std::string hint) {
-    reported_ = true;
-    diagnostics_.add(error(code, tree_.place(begin, end), std::move(message), std::move(hint)));
-  }
-
-  // ---- Tokens: words, numbers, captures and marks ----
-
-  void next() {
-    last_end_ = begin_ + token_.size();
-    skip_spaces();
-    begin_ = at_;
-    if (at_ < text_.size()) at_ += token_length();
-    token_ = failed_ ? std::string_view() : text_.substr(begin_, at_ - begin_);
-  }
-  void skip_spaces() {
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != text_.npos) ++at_;
-  }
-
-  std::size_t token_length() {
-    const std::string_view rest = text_.substr(at_);
-    const char c = rest[0];
-    std::size_t length = 1;
-    if (is_digit(c) || (c == '.' && rest.size() > 1 && is_digit(rest[1]))) {
+  std::size_t word_length(std::string_view rest) const override {
+    std::size_t length = 0;
+    if (is_digit(rest[0]) || (rest[0] == '.' && rest.size() > 1 && is_digit(rest[1]))) {
       double ignored = 0;
       length = static_cast<std::size_t>(
           std::from_chars(rest.data(), rest.data() + rest.size(), ignored).ptr - rest.data());
       while (length < rest.size() && (is_word(rest[length]) || rest[length] == '.')) ++length;
-      return length;
-    }
-    if (is_word(c)) {
+    } else {
       while (length < rest.size() && is_word(rest[length])) ++length;
-      return length;
     }
-    if (c == '\\') {
-      if (rest.size() > 1 && is_digit(rest[1])) return 2;
-      fail(Code::bad_template, at_, at_ + std::min<std::size_t>(rest.size(), 2),
-           "a backslash without the number of a capture", "captures are \\0 to \\9");
-      return 0;
-    }
-    for (const std::string_view two : {"//", "**", "==", "!=", "<=", ">=", "&&", "||"})
-      if (rest.starts_with(two)) return 2;
-    // One character, also when it has several bytes.
-    while (length < rest.size() && (static_cast<unsigned char>(rest[length]) & 0xC0) == 0x80)
-      ++length;
     return length;
   }
-
-  [[nodiscard]] std::size_t end() const { return begin_ + token_.size(); }
-
-  void unexpected() {
-    if (failed_) return;
-    if (token_.empty()) {
-      const std::size_t at = text_.empty() ? 0 : std::min(last_end_, text_.size() - 1);
-      return fail(Code::bad_expression, at, at + 1, "the formula ends where a value should be");
-    }
+  std::string hint_for_unexpected() const override {
     static constexpr std::array<std::string_view, 12> kConditions = {
         "==", "!=", "<", "<=", ">", ">=", "&&", "||", "!", "and", "or", "not"};
-    std::string hint;
     if (token_ == "**" || token_ == "^")
-      hint = "there is no power; multiply, or write sqrt(x) or exp(x)";
-    else if (std::ranges::find(kConditions, token_) != kConditions.end())
-      hint = "a formula has no conditions; `when` says for which names a rule is";
-    else if (token_ == "=")
-      hint = "arguments have no names: sum(x, 0)";
-    else if (token_ == ".")
-      hint = "a tensor is an argument: transpose(x, 0, 1)";
-    else if (token_ == "[")
-      hint = "a part of a tensor is narrow(x, dim, start, length)";
-    else if (token_ == "'" || token_ == "\"")
-      hint = "a formula has no text";
-    else if (token_ == "{" || token_ == "}")
-      hint = "a formula has no braces";
-    else if (is_digit(token_[0]) && last_was_capture_)
-      hint = "the number of a capture is one digit";
-    fail(Code::bad_expression, begin_, end(), "unexpected " + quoted(token_), std::move(hint));
+      return "there is no power; multiply, or write sqrt(x) or exp(x)";
+    if (std::ranges::find(kConditions, token_) != kConditions.end())
+      return "a formula has no conditions; `when` says for which names a rule is";
+    if (token_ == "=") return "arguments have no names: sum(x, 0)";
+    if (token_ == ".") return "a tensor is an argument: transpose(x, 0, 1)";
+    if (token_ == "[") return "a part of a tensor is narrow(x, dim, start, length)";
+    if (token_ == "'" || token_ == "\"") return "a formula has no text";
+    if (token_ == "{" || token_ == "}") return "a formula has no braces";
+    if (is_digit(token_[0]) && last_was_capture_) return "the number of a capture is one digit";
+    return {};
   }
 
-  bool accept(std::string_view token) {
-    if (token_ != token) return false;
-    next();
-    return true;
-  }
-  void expect(std::string_view token) {
-    if (failed_ || accept(token)) return;
-    if (!token_.empty()) return unexpected();
-    const std::size_t at = text_.empty() ? 0 : text_.size() - 1;
-    fail(Code::bad_expression, at, at + 1, "a '" + std::string(token) + "' is missing");
+  using Tokens::fail;
+  void fail(const Node& node, std::string message, std::string hint = {}) {
+    fail(Code::bad_expression, node.begin, node.end, std::move(message), std::move(hint));
   }
 
   bool too_large() {
@@ -291,7 +227,7 @@ class Parser {
       fail(Code::bad_expression, begin_, end(), quoted(token_) + " is no number",
            "numbers are decimal: 12, 0.5, 1e-5");
     };
-    if (std::ranges::all_of(token_, is_digit)) {
+    if (all_digits(token_)) {
       std::int64_t whole = 0;
       if (std::from_chars(first, last, whole).ec != std::errc())
         return fail(Code::bad_expression, begin_, end(),
@@ -333,7 +269,7 @@ class Parser {
     last_was_capture_ = false;
   }
   [[nodiscard]] bool followed_by(char c) const {
-    const std::size_t at = text_.find_first_not_of(" \t\r\n", at_);
+    const std::size_t at = text_.find_first_not_of(kSpaces, at_);
     return at != text_.npos && text_[at] == c;
   }
   // Moves behind the bracket that closes the next one.
@@ -387,10 +323,8 @@ class Parser {
 
   void unknown(const std::string& name, const Node& node) {
     std::vector<std::string_view> names(tree_.names.begin(), tree_.names.end());
-    if (scope_.pattern != nullptr)
-      for (const auto& group : scope_.pattern->group_names()) names.push_back(group.first);
-    if (scope_.variables != nullptr)
-      for (const auto& variable : *scope_.variables) names.push_back(variable.first);
+    const std::vector<std::string_view> in_scope = names_in(scope_);
+    names.insert(names.end(), in_scope.begin(), in_scope.end());
     std::string hint;
     if (const FormulaSignature* function = function_named(name))
       hint = "a function has its arguments in parentheses: " + std::string(function->usage);
@@ -462,19 +396,11 @@ class Parser {
   }
 
   Formula::Tree& tree_;
-  std::string_view text_;
   const Scope& scope_;
-  Diagnostics& diagnostics_;
-  std::string_view token_;    // empty: the end
-  std::size_t begin_ = 0;     // of the token
-  std::size_t at_ = 0;        // behind the token
-  std::size_t last_end_ = 0;  // of the token before
   int depth_ = 0;
   int in_size_ = 0;
   std::size_t nodes_ = 0;
   bool last_was_capture_ = false;
-  bool failed_ = false;
-  bool reported_ = false;
 };
 
 }  // namespace

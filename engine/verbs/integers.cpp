@@ -1,5 +1,6 @@
 #include "verbs/integers.h"
 
+#include "text/characters.h"
 #include "verbs/parameters.h"
 #include "verbs/rewrite.h"
 
@@ -26,16 +27,6 @@ Diagnostic for_subject(Diagnostic problem, const Subject& subject) {
 }
 
 }  // namespace
-
-bool is_word(std::string_view text) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  if (text.empty() || !is_letter(text.front())) return false;
-  for (const char c : text)
-    if (!is_letter(c) && !(c >= '0' && c <= '9')) return false;
-  return true;
-}
 
 Status same_captures(const Subject& subject, std::string_view text, const Location& where,
                      const std::function<const std::vector<int>&(std::size_t)>& groups) {
@@ -211,7 +202,7 @@ std::optional<NamedIntegers> NamedIntegers::read(BindContext& context, std::stri
   NamedIntegers numbers;
   bool all = true;
   for (const yaml::Entry& entry : node->entries) {
-    if (!is_word(entry.key.text)) {
+    if (!is_name(entry.key.text)) {
       wrong(context, param, ParamType::named_integers, entry.key.where,
             "and " + quoted(entry.key.text) + " is no name");
       all = false;

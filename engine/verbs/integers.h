@@ -41,9 +41,6 @@ class Subject {
 Status same_captures(const Subject& subject, std::string_view text, const Location& where,
                      const std::function<const std::vector<int>&(std::size_t entry)>& groups);
 
-// Letters, digits and `_`, no digit first.
-bool is_word(std::string_view text);
-
 // One number, or one expression for each entry of the rule: captures differ between patterns.
 class Integer {
  public:

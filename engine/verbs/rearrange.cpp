@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "text/axes.h"
+#include "text/characters.h"
 #include "verbs/inverse.h"
 #include "verbs/one_to_one.h"
 #include "verbs/rearrangement.h"
@@ -13,12 +14,6 @@
 
 namespace regraft {
 namespace {
-
-std::string trimmed(const std::string& text) {
-  const std::size_t begin = text.find_first_not_of(' ');
-  if (begin == std::string::npos) return {};
-  return text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
-}
 
 constexpr auto kParams = std::to_array<Param>({
     {"pattern", ParamType::text, true,
@@ -70,8 +65,8 @@ class Rearrange final : public Verb {
   Result<Undoing> undo(const InverseInput& input) const override {
     const std::string& pattern = input.param("pattern")->text;
     const std::size_t arrow = pattern.find("->");
-    const std::string before = trimmed(pattern.substr(0, arrow));
-    const std::string after = trimmed(pattern.substr(arrow + 2));
+    const std::string before(trimmed(std::string_view(pattern).substr(0, arrow)));
+    const std::string after(trimmed(std::string_view(pattern).substr(arrow + 2)));
     Diagnostics none;
     const auto axes = parse_axes(after, {}, none);
     if (!axes) return no_inverse(input, "its pattern cannot be turned around");

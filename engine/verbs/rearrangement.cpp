@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "base/checked.h"
+#include "text/characters.h"
 #include "text/place.h"
 
 namespace regraft {
@@ -13,16 +14,6 @@ bool report(Diagnostics& diagnostics, const Location& where, std::string message
             std::string hint = {}) {
   diagnostics.add(error(Code::wrong_type, where, std::move(message), std::move(hint)));
   return false;
-}
-
-bool is_word(char c) {
-  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
 }
 
 std::string axis_text(const Axis& axis) {

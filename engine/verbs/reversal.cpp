@@ -2,12 +2,11 @@
 #include <algorithm>
 #include <charconv>
 
+#include "text/characters.h"
 #include "verbs/inverse.h"
 
 namespace regraft {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // A pattern as a row of what can be told back.
 struct Piece {
@@ -57,9 +56,8 @@ class PatternReader {
       if (at_ + 1 >= text_.size()) return false;
       length = 2;
       literal = text_[at_ + 1];
-      const bool is_word = (literal >= 'a' && literal <= 'z') ||
-                           (literal >= 'A' && literal <= 'Z') || is_digit(literal);
-      if (is_word) return fail(text_.substr(at_, 2), "finds is not in the new name");
+      if (is_letter(literal) || is_digit(literal))
+        return fail(text_.substr(at_, 2), "finds is not in the new name");
     } else if (std::string_view("^$.|[]{}*+?)").find(c) != std::string_view::npos) {
       return fail(text_.substr(at_, 1),
                   c == '.' ? "finds may be any character; the dot of a name is '\\.'"
@@ -148,12 +146,6 @@ struct Reference {
   int group = 0;  // 0: `i`
   std::int64_t shift = 0;
 };
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
 
 std::optional<Reference> read_reference(std::string_view text, const Row& row) {
   text = trimmed(text);

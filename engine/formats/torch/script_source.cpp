@@ -5,15 +5,14 @@
 #include <unordered_set>
 #include <utility>
 
+#include "text/characters.h"
+
 namespace regraft {
 namespace {
 
 constexpr std::string_view kTypeComment = "# type:";  // for torch, tokens follow
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f'; }
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
 
 // The three digits of an octal escape; empty: they are not.
 std::optional<char> octal(std::string_view digits) {
