@@ -279,6 +279,7 @@ bool moves_only(const Expr& expr) {
 }
 
 bool has_lossy_cast(const Expr& expr) {
+  if (expr.args.empty()) return false;  // of most tensors, without a look at sets
   bool lossy = false;
   std::unordered_set<const Expr*> seen, computed;
   for_each_node(expr, seen, [&](const Expr& node) {

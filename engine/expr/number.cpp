@@ -188,9 +188,13 @@ bool holds(DType dtype, const Scalar& number) {
   return range->bits >= 63 || whole < std::int64_t{1} << range->bits;
 }
 
+bool convertible(DType from, DType to) {
+  return from == to || (kind(from) != Kind::bits && kind(to) != Kind::bits);
+}
+
 bool widens(DType from, DType to) {
   if (from == to) return true;
-  if (kind(from) == Kind::bits || kind(to) == Kind::bits) return false;
+  if (!convertible(from, to)) return false;
   if (kind(from) == Kind::complex && kind(to) != Kind::complex) return false;
   const Float* wide = as_float(to);
   if (const Float* narrow = as_float(from))

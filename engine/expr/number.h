@@ -20,6 +20,8 @@ Kind kind(DType dtype);
 double largest(DType dtype);
 // Integers: exactly. Floats: after rounding, a finite number stays finite. Bool: 0 and 1.
 bool holds(DType dtype, const Scalar& number);
+// Whether torch casts between the two; to itself every dtype does.
+bool convertible(DType from, DType to);
 // Every value of `from` is a value of `to`: nothing is lost by the cast. NaN payloads do not count.
 bool widens(DType from, DType to);
 // torch.promote_types; empty where torch has none (float8, and uint16 to uint64 with integers), and

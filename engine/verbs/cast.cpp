@@ -21,7 +21,7 @@ class Casting final : public OneToOne {
  private:
   Result<ExprPtr> make(const Subject& subject) const override {
     const ExprPtr& arg = *subject.first().expr;
-    if (arg->dtype != dtype_ && (kind(arg->dtype) == Kind::bits || kind(dtype_) == Kind::bits))
+    if (!convertible(arg->dtype, dtype_))
       return dtype_error("torch does not convert " + described(subject.first()) + ", which is " +
                              std::string(name(arg->dtype)) + ", to " + std::string(name(dtype_)),
                          "`where: {dtype: ...}` or `unless` leaves tensors alone");

@@ -88,7 +88,7 @@ class Builder {
   // Converted once, so that what is used twice is read once.
   Result<ExprPtr> as(const Node& node, const ExprPtr& arg, DType dtype) {
     if (arg->dtype == dtype) return arg;
-    if (kind(arg->dtype) == regraft::Kind::bits || kind(dtype) == regraft::Kind::bits)
+    if (!convertible(arg->dtype, dtype))
       return fail(
           node, Code::rule_dtype,
           "torch converts no " + std::string(name(arg->dtype)) + " to " + std::string(name(dtype)));
@@ -244,14 +244,9 @@ class Builder {
       case Op::multiply:
         return checked_mul(a, b);
       case Op::floor_divide:
-        // The one quotient that is too large; its remainder would be 0, but C++ has none for it.
-        if (b == -1) return checked_sub<std::int64_t>(0, a);
-        return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
-      default: {
-        if (b == -1) return 0;
-        const std::int64_t rest = a % b;
-        return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-      }
+        return checked_floor_divide(a, b);
+      default:
+        return floor_modulo(a, b);
     }
   }
 

@@ -44,7 +44,7 @@ constexpr auto kRuleParams = std::to_array<Param>({
 });
 
 Diagnostic misfit(std::string message, std::string hint = {}) {
-  return error(Code::shape_mismatch, {}, std::move(message), std::move(hint));
+  return error(Code::rule_shape, {}, std::move(message), std::move(hint));
 }
 
 std::string text(GridSize size) { return std::to_string(size.h) + " x " + std::to_string(size.w); }
@@ -231,8 +231,7 @@ Result<Grid::Resized> Grid::resize(const ExprPtr& arg, const Sizes& sizes) const
 Result<Grid::Resized> Grid::resize(const ExprPtr& arg, const Shape& shape,
                                    const Sizes& sizes) const {
   if (!is_common_float(arg->dtype))
-    return error(Code::dtype_mismatch, {},
-                 "no " + std::string(name(arg->dtype)) + " is interpolated",
+    return error(Code::rule_dtype, {}, "no " + std::string(name(arg->dtype)) + " is interpolated",
                  "float64, float32, float16 and bfloat16 are");
   REGRAFT_CHECK(check_axes(arg->shape, shape));
   REGRAFT_TRY(const GridSize from, size_in(arg->shape, sizes, sizes.from, "from", "source"));

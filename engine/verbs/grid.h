@@ -32,8 +32,8 @@ class Grid {
     ExprPtr expr;
     std::string detail;  // "14 x 14 -> 16 x 16, bicubic"
   };
-  // `arg` with the grid of `shape`, all other dimensions as they are. An error (shape-mismatch,
-  // dtype-mismatch) says what does not fit.
+  // `arg` with the grid of `shape`, all other dimensions as they are. An error (rule-shape,
+  // rule-dtype) says what does not fit.
   [[nodiscard]] Result<Resized> resize(const ExprPtr& arg, const Shape& shape,
                                        const Sizes& sizes) const;
   // `arg` with a grid of `*sizes.to`.

@@ -207,7 +207,7 @@ Result<DType> joint_dtype(const Group& group, std::optional<DType> given) {
   for (const Match& match : group.matches) {
     const DType dtype = (*match.expr)->dtype;
     if (given) {
-      if (dtype != *given && (kind(dtype) == Kind::bits || kind(*given) == Kind::bits))
+      if (!convertible(dtype, *given))
         return dtype_error("torch does not convert " + quoted(match.name) + ", which is " +
                            std::string(name(dtype)) + ", to " + std::string(name(*given)));
       continue;

@@ -33,8 +33,6 @@ class Interpolating final : public OneToOne {
     Result<Grid::Resized> resized = grid_.resize(arg, sizes);
     if (resized) return std::move(resized->expr);
     Diagnostic problem = std::move(resized).error();
-    if (problem.code == Code::shape_mismatch) problem.code = Code::rule_shape;
-    if (problem.code == Code::dtype_mismatch) problem.code = Code::rule_dtype;
     problem.message = described(subject.first()) + ": " + problem.message;
     return problem;
   }

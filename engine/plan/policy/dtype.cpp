@@ -49,7 +49,7 @@ class Casting final : public BoundAction {
   explicit Casting(bool asked_for) : asked_for_(asked_for) {}
   Settled settle(const Situation& situation) const override {
     const DType from = situation.result->dtype, to = situation.target->dtype;
-    if (kind(from) == Kind::bits || kind(to) == Kind::bits)
+    if (!convertible(from, to))
       return refuse(Code::dtype_mismatch, against(situation) + ", and torch converts no such dtype",
                     "`dtype: source` keeps the source's dtype");
     if (!asked_for_ && !is_usual(from, to))
