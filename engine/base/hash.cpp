@@ -1,7 +1,10 @@
 #include "base/hash.h"
 
+// The functions behind EVP: EVP starts the whole library, which takes a millisecond and crashes
+// where it finds no memory. These allocate nothing.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <isa-l.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <xxhash.h>
 // The library's own choice by CPU, at run time: the plain functions of a distribution's build use
 // SSE2 and are four times slower.
@@ -52,27 +55,21 @@ std::string_view name(DigestKind kind) {
 struct Digester::Impl {
   explicit Impl(DigestKind kind_of_digest) : kind(kind_of_digest) {
     if (kind == DigestKind::xxh3) xxh3 = XXH3_createState();
-    if (kind == DigestKind::sha256) evp = EVP_MD_CTX_new();
-    if (kind != DigestKind::none && !xxh3 && !evp) throw std::bad_alloc();
+    if (kind == DigestKind::xxh3 && !xxh3) throw std::bad_alloc();
     reset();
   }
-  ~Impl() {
-    XXH3_freeState(xxh3);
-    EVP_MD_CTX_free(evp);
-  }
+  ~Impl() { XXH3_freeState(xxh3); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   void reset() {
-    if (xxh3 != nullptr) XXH3_128bits_reset(xxh3);
-    // Digests of OpenSSL fail for want of memory only, once the algorithm is there.
-    if (evp != nullptr && EVP_DigestInit_ex(evp, EVP_sha256(), nullptr) != 1)
-      throw std::bad_alloc();
+    if (kind == DigestKind::xxh3) XXH3_128bits_reset(xxh3);
+    if (kind == DigestKind::sha256) SHA256_Init(&sha256);
   }
 
   DigestKind kind;
   XXH3_state_t* xxh3 = nullptr;
-  EVP_MD_CTX* evp = nullptr;
+  SHA256_CTX sha256{};
 };
 
 Digester::Digester(DigestKind kind) : impl_(std::make_unique<Impl>(kind)) {}
@@ -82,23 +79,21 @@ Digester& Digester::operator=(Digester&&) noexcept = default;
 
 void Digester::update(Bytes bytes) {
   if (bytes.empty()) return;
-  if (impl_->xxh3 != nullptr) XXH3_128bits_update(impl_->xxh3, bytes.data(), bytes.size());
-  if (impl_->evp != nullptr && EVP_DigestUpdate(impl_->evp, bytes.data(), bytes.size()) != 1)
-    throw std::bad_alloc();
+  if (impl_->kind == DigestKind::xxh3) XXH3_128bits_update(impl_->xxh3, bytes.data(), bytes.size());
+  if (impl_->kind == DigestKind::sha256) SHA256_Update(&impl_->sha256, bytes.data(), bytes.size());
 }
 
 std::string Digester::finish() {
   std::string raw;
-  if (impl_->xxh3 != nullptr) {
+  if (impl_->kind == DigestKind::xxh3) {
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(impl_->xxh3));
     raw.assign(reinterpret_cast<const char*>(canonical.digest), sizeof canonical.digest);
   }
-  if (impl_->evp != nullptr) {
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned int length = 0;
-    if (EVP_DigestFinal_ex(impl_->evp, sum, &length) != 1) throw std::bad_alloc();
-    raw.assign(reinterpret_cast<const char*>(sum), length);
+  if (impl_->kind == DigestKind::sha256) {
+    unsigned char sum[SHA256_DIGEST_LENGTH];
+    SHA256_Final(sum, &impl_->sha256);
+    raw.assign(reinterpret_cast<const char*>(sum), sizeof sum);
   }
   impl_->reset();
   return raw;

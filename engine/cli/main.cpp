@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <map>
+#include <new>
 #include <sstream>
 
 #include "base/diagnostic.h"
@@ -15,6 +16,7 @@
 #include "cli/inspect.h"
 #include "cli/invert.h"
 #include "cli/migrate.h"
+#include "cli/no_memory.h"
 #include "plan/policy/policies.h"
 
 namespace regraft::cli {
@@ -308,6 +310,12 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace regraft::cli
 
 int main(int argc, char** argv) {
-  regraft::cli::handle_signals();
-  return regraft::cli::parse_and_run(argc, argv);
+  using namespace regraft;
+  cli::prepare_for_no_memory();
+  cli::handle_signals();
+  try {
+    return cli::parse_and_run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return cli::report_no_memory();  // what was being written is gone by now
+  }
 }

@@ -83,16 +83,19 @@ int migrate(MigrateOptions options, const std::atomic<bool>& cancelled) {
     if (Status written = write_report(options, to_json(report)); !written)
       run.diagnostics.add(std::move(written).error());
 
+  const std::string done =
+      run.executed ? "the output " + quoted(options.request.output) + " is complete" : "";
   bool out = true;
   if (!options.print.empty())
-    out = print_out(printed(options, run));
+    out = print_out(printed(options, run), done);
   else if (options.json)
-    out = print_out(to_json(report));
+    out = print_out(to_json(report), done);
   print_diagnostics(run.diagnostics, options.color);
   if (options.print.empty() && !options.json && run.plan)
     out = print_out(to_text(report, {.color = use_color(options.color, STDOUT_FILENO),
                                      .verbose = options.verbose,
-                                     .width = terminal_width(STDOUT_FILENO)}));
+                                     .width = terminal_width(STDOUT_FILENO)}),
+                    done);
   const int status = run.diagnostics.exit_status();
   return status == 0 && !out ? info(Code::file_write).exit_status : status;
 }

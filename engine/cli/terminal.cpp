@@ -5,27 +5,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+
+#include "base/system.h"
 
 namespace regraft::cli {
 namespace {
 
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = uninterrupted([&] { return ::write(fd, text.data(), text.size()); });
     if (written <= 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
 }
 
+int opened(const std::string& path, int flags) {
+  return uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); });
+}
+
 Diagnostic cannot_write(const std::string& path) {
-  return error(Code::file_write, file_location(path),
-               std::string("cannot write it: ") + std::strerror(errno));
+  return error(Code::file_write, file_location(path), "cannot write it: " + reason(errno));
 }
 
 }  // namespace
@@ -45,10 +47,13 @@ int terminal_width(int fd) {
   return 100;
 }
 
-bool print_out(std::string_view text) {
+bool print_out(std::string_view text, const std::string& what_is_done) {
   if (write_all(STDOUT_FILENO, text)) return true;
-  if (errno != EPIPE)
-    print_err(std::string("error: cannot write to stdout: ") + std::strerror(errno) + "\n");
+  // A reader that has seen enough, as `head`, is told nothing.
+  if (errno != EPIPE || !what_is_done.empty())
+    print_err(render(
+        error(Code::file_write, {}, "cannot write to stdout: " + reason(errno), what_is_done),
+        false));
   return false;
 }
 
@@ -58,7 +63,7 @@ Status write_file(const std::string& path, std::string_view text) {
   struct stat existing{};
   if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
     // A device or a pipe, such as /dev/stdout, is written as it is.
-    const int fd = S_ISDIR(existing.st_mode) ? -1 : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const int fd = S_ISDIR(existing.st_mode) ? -1 : opened(path, O_WRONLY);
     if (S_ISDIR(existing.st_mode)) errno = EISDIR;
     const bool good = fd >= 0 && write_all(fd, text);
     if (!good) return cannot_write(path);
@@ -66,16 +71,16 @@ Status write_file(const std::string& path, std::string_view text) {
     return Done{};
   }
   const std::string part = path + ".regraft-part";
-  const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  const int fd = opened(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
   if (fd < 0) return cannot_write(path);
   const bool written = write_all(fd, text);
-  const bool closed = ::close(fd) == 0;
-  if (!written || !closed || ::rename(part.c_str(), path.c_str()) != 0) {
-    Diagnostic problem = cannot_write(path);
-    ::unlink(part.c_str());
-    return problem;
-  }
-  return Done{};
+  const bool closed = ::close(fd) == 0 || errno == EINTR;  // interrupted, it is closed all the same
+  const bool good =
+      written && closed && uninterrupted([&] { return ::rename(part.c_str(), path.c_str()); }) == 0;
+  if (good) return Done{};
+  Diagnostic problem = cannot_write(path);
+  uninterrupted([&] { return ::unlink(part.c_str()); });
+  return problem;
 }
 
 }  // namespace regraft::cli

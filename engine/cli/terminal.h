@@ -14,8 +14,9 @@ enum class ColorMode { automatic, always, never };
 bool use_color(ColorMode mode, int fd);
 int terminal_width(int fd);  // 100 when it is no terminal
 
-// False when stdout is closed or full; said on stderr except for a closed pipe.
-bool print_out(std::string_view text);
+// False when stdout is closed or full. It is said on stderr, with `what_is_done` as the hint; of a
+// closed pipe only if there is one.
+bool print_out(std::string_view text, const std::string& what_is_done = {});
 void print_err(std::string_view text);
 
 // Replaces `path` whole by one rename.

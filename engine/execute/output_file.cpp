@@ -11,9 +11,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <system_error>
 #include <utility>
 
+#include "base/system.h"
 #include "execute/execute.h"
 #include "schedule/gather_way.h"
 
@@ -25,16 +25,6 @@ namespace {
 constexpr int kAttempts = 100;
 constexpr std::string_view kInTheWay =
     "something else stands where the output is written; look at it and move it";
-
-// A call that a signal may interrupt.
-template <typename Call>
-auto uninterrupted(Call call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
-}
-
-std::string reason(int error_number) { return std::generic_category().message(error_number); }
 
 // The file system cannot do it at all, as opposed to: it failed.
 bool unsupported(int error_number) {
@@ -62,7 +52,7 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(
 
 OutputFile::~OutputFile() {
   if (fd_ >= 0) {
-    if (!published_ && part_is(fd_)) ::unlinkat(folder_, path_.part_name().c_str(), 0);
+    if (!published_ && part_is(fd_)) remove_part();
     ::close(fd_);
   }
   if (folder_ >= 0) ::close(folder_);
@@ -96,17 +86,21 @@ Diagnostic OutputFile::failed(const std::string& what, int error_number) const {
   return error(Code::file_write, file_location(path_.whole), std::move(message), std::move(hint));
 }
 
+int OutputFile::remove_part() const {
+  return uninterrupted([&] { return ::unlinkat(folder_, path_.part_name.c_str(), 0); });
+}
+
 bool OutputFile::part_is(int fd) const {
   struct stat open{}, named{};
   return ::fstat(fd, &open) == 0 &&
-         ::fstatat(folder_, path_.part_name().c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ::fstatat(folder_, path_.part_name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
 // A stale part file is removed, never written over: it may be a hard link to the output (of a run
 // that was killed between link and unlink), and it may have another owner's permissions.
 Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
-  const std::string part = path_.part_name();
+  const std::string& part = path_.part_name;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
     fd_ = uninterrupted(
@@ -129,7 +123,9 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
       return diagnostic;
     };
     if (::fstat(file, &status) != 0) {
-      return closed(failed("cannot stat " + quoted(path_.part()), errno));
+      Diagnostic problem = failed("cannot stat " + quoted(path_.part()), errno);
+      if (created) remove_part();
+      return closed(std::move(problem));
     }
     if (!S_ISREG(status.st_mode)) {
       return closed(error(Code::file_write, file_location(path_.whole),
@@ -150,7 +146,9 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
                             "another process is writing this output",
                             "wait until it is done, or choose another output"));
       }
-      return closed(failed("cannot lock " + quoted(path_.part()), errno));
+      Diagnostic problem = failed("cannot lock " + quoted(path_.part()), errno);
+      if (created && part_is(file)) remove_part();
+      return closed(std::move(problem));
     }
     if (!part_is(file)) {  // removed or published while we waited
       ::close(file);
@@ -158,7 +156,7 @@ Status OutputFile::lock(const std::vector<const Checkpoint*>& checkpoints) {
       fd_ = file;
       return Done{};
     } else {
-      ::unlinkat(folder_, part.c_str(), 0);
+      remove_part();
       ::close(file);
     }
   }
@@ -235,7 +233,7 @@ Status OutputFile::publish(bool force, bool sync) {
       return error(Code::file_write, file_location(path_.whole),
                    "what stands at the output's path is no longer a regular file");
     }
-    if (::fchmod(fd_, old.st_mode & 0777) != 0) {
+    if (uninterrupted([&] { return ::fchmod(fd_, old.st_mode & 0777); }) != 0) {
       return failed("cannot keep the permissions of the file that is replaced", errno);
     }
   }
@@ -252,7 +250,9 @@ Status OutputFile::publish(bool force, bool sync) {
 }
 
 Status OutputFile::rename_over() {
-  if (::renameat(folder_, path_.part_name().c_str(), folder_, path_.name.c_str()) != 0) {
+  if (uninterrupted([&] {
+        return ::renameat(folder_, path_.part_name.c_str(), folder_, path_.name.c_str());
+      }) != 0) {
     return failed("cannot rename the complete file to its name", errno);
   }
   return Done{};
@@ -260,20 +260,23 @@ Status OutputFile::rename_over() {
 
 // Never replaces a file that appeared meanwhile.
 Status OutputFile::rename_to_new() {
-  const std::string part = path_.part_name();
+  const std::string& part = path_.part_name;
   const auto exists = [&] {
     return error(Code::file_exists, file_location(path_.whole),
                  "the output appeared while it was written",
                  "--force replaces it once the new one is complete");
   };
-  if (::renameat2(folder_, part.c_str(), folder_, path_.name.c_str(), RENAME_NOREPLACE) == 0) {
+  if (uninterrupted([&] {
+        return ::renameat2(folder_, part.c_str(), folder_, path_.name.c_str(), RENAME_NOREPLACE);
+      }) == 0) {
     return Done{};
   }
   if (errno == EEXIST) return exists();
   if (!unsupported(errno)) return failed("cannot rename the complete file to its name", errno);
   // Some network and FUSE file systems have plain rename only. A hard link never replaces either.
-  if (::linkat(folder_, part.c_str(), folder_, path_.name.c_str(), 0) == 0) {
-    if (::unlinkat(folder_, part.c_str(), 0) == 0) return Done{};
+  if (uninterrupted(
+          [&] { return ::linkat(folder_, part.c_str(), folder_, path_.name.c_str(), 0); }) == 0) {
+    if (remove_part() == 0) return Done{};
     return failed("cannot remove the part file", errno);
   }
   if (errno == EEXIST) return exists();

@@ -19,7 +19,7 @@ struct OutputPath {
   std::string whole;   // as the user gave it
   std::string folder;  // "." when the path has none
   std::string name;
-  [[nodiscard]] std::string part_name() const;
+  std::string part_name;
   [[nodiscard]] std::string part() const;  // with the folder as the user gave it
 };
 // file-write when the path has no name: empty, `a/`, `a/..`.
@@ -55,6 +55,7 @@ class OutputFile final : public Sink {
   Status rename_over();
   Status rename_to_new();
   [[nodiscard]] bool part_is(int fd) const;
+  int remove_part() const;  // as unlinkat()
   [[nodiscard]] Diagnostic failed(const std::string& what, int error_number) const;
 
   OutputPath path_;

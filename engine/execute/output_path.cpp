@@ -4,8 +4,8 @@
 
 #include <cerrno>
 #include <climits>
-#include <system_error>
 
+#include "base/system.h"
 #include "execute/execute.h"
 #include "execute/output_file.h"
 
@@ -13,8 +13,6 @@ namespace regraft {
 namespace {
 
 constexpr std::string_view kSuffix = ".regraft-part";
-
-std::string reason(int error_number) { return std::generic_category().message(error_number); }
 
 Diagnostic refusal(Code code, const OutputPath& path, std::string message, std::string hint = {}) {
   return error(code, file_location(path.whole), std::move(message), std::move(hint));
@@ -70,11 +68,11 @@ Status check_folder(const OutputPath& path) {
   }
   const long limit = ::pathconf(path.folder.c_str(), _PC_NAME_MAX);
   const std::size_t most = limit > 0 ? static_cast<std::size_t>(limit) : NAME_MAX;
-  if (path.part_name().size() > most) {
+  if (path.part_name.size() > most) {
     return refusal(Code::file_write, path,
                    "the name has " + std::to_string(path.name.size()) +
                        " bytes, and while it is written " +
-                       std::to_string(path.part_name().size() - path.name.size()) +
+                       std::to_string(path.part_name.size() - path.name.size()) +
                        " more; names have at most " + std::to_string(most),
                    "choose a shorter name");
   }
@@ -90,11 +88,9 @@ std::string link_target(const std::string& path) {
 
 }  // namespace
 
-std::string OutputPath::part_name() const { return "." + name + std::string(kSuffix); }
-
 std::string OutputPath::part() const {
-  if (whole == name) return part_name();
-  return folder + (folder.ends_with('/') ? "" : "/") + part_name();
+  if (whole == name) return part_name;
+  return folder + (folder.ends_with('/') ? "" : "/") + part_name;
 }
 
 Result<OutputPath> output_path(const std::string& path) {
@@ -111,6 +107,7 @@ Result<OutputPath> output_path(const std::string& path) {
                    "the output is to be a file, and this is a folder's path",
                    "add the name of a file");
   }
+  result.part_name = "." + result.name + std::string(kSuffix);
   return result;
 }
 

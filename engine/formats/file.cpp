@@ -6,16 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
+#include <climits>
 #include <vector>
 
 #include "base/nearest.h"
+#include "base/system.h"
 
 namespace regraft {
 namespace {
-
-std::string reason(int error_number) { return std::generic_category().message(error_number); }
 
 std::string kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return "a folder";
@@ -51,14 +49,21 @@ std::string similar_path(const std::string& path) {
   return slash == std::string::npos ? similar : folder + similar;
 }
 
+std::string why_not_there(const std::string& path) {
+  std::string target(PATH_MAX, '\0');
+  if (const ssize_t length = ::readlink(path.c_str(), target.data(), target.size()); length > 0)
+    return "it is a symbolic link to " +
+           quoted(target.substr(0, static_cast<std::size_t>(length))) + ", which is not there";
+  const std::string similar = similar_path(path);
+  return similar.empty() ? "check the path" : "did you mean " + quoted(similar) + "?";
+}
+
 Diagnostic cannot_open(const std::string& path, int error_number) {
   std::string hint;
   switch (error_number) {
-    case ENOENT: {
-      const std::string similar = similar_path(path);
-      hint = similar.empty() ? "check the path" : "did you mean " + quoted(similar) + "?";
+    case ENOENT:
+      hint = why_not_there(path);
       break;
-    }
     case ENOTDIR:
       hint = "a part of the path is a file, not a folder";
       break;
@@ -87,10 +92,8 @@ Result<std::shared_ptr<InputFile>> InputFile::open(const std::string& path) {
     return error(Code::file_open, file_location(path), "cannot open: a path has no zero bytes");
   }
   // O_NONBLOCK: a FIFO would wait here for its other end.
-  int fd = -1;
-  do {
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  } while (fd < 0 && errno == EINTR);
+  const int fd = uninterrupted(
+      [&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
   if (fd < 0) {
     const int cause = errno;
     // A socket cannot be opened at all, so its kind has to be asked for by name.
@@ -131,9 +134,9 @@ Status InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
     // Linux reads at most 2 GiB at once; the cap keeps a single count within ssize_t elsewhere too.
     const std::size_t wanted = std::min<std::size_t>(out.size(), std::size_t{1} << 30);
-    const ssize_t count = ::pread(fd_, out.data(), wanted, static_cast<off_t>(offset));
+    const ssize_t count =
+        uninterrupted([&] { return ::pread(fd_, out.data(), wanted, static_cast<off_t>(offset)); });
     if (count < 0) {
-      if (errno == EINTR) continue;
       return error(Code::file_read, file_location(path_, offset), "cannot read: " + reason(errno));
     }
     if (count == 0) {

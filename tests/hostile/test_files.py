@@ -262,10 +262,29 @@ def test_case_91_a_stdout_that_takes_nothing(folder, to, more, suffix):
         writer = os.open("/dev/full", os.O_WRONLY)
     process = start(folder, "m.safetensors", "-o", f"out/x{suffix}", *more, stdout=writer)
     os.close(writer)
-    process.communicate(timeout=60)
+    err = process.communicate(timeout=60)[1]
     assert process.returncode == 3
-    assert os.listdir(folder / "out") in ([], [f"x{suffix}"])
-    assert not os.listdir(folder / "out") or is_whole(folder / f"out/x{suffix}")
+    assert os.listdir(folder / "out") == [f"x{suffix}"] and is_whole(folder / f"out/x{suffix}")
+    assert "error[file-write]: cannot write to stdout: " in err, err
+    assert f"hint: the output 'out/x{suffix}' is complete" in err, err
+
+
+@pytest.mark.parametrize("command", [["inspect", "m.safetensors"], ["check", "spec.yaml"], ["--help"],
+                                     ["plan", "spec.yaml", "m.safetensors"], ["schema", "spec"]], ids=str)
+def test_case_91_a_full_stdout_of_what_writes_no_file(folder, command):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PROGRAM, *command], cwd=folder, stdout=full, stderr=subprocess.PIPE, timeout=60,
+                              check=False)
+    assert done.returncode == 3
+    assert done.stderr.decode() == "error[file-write]: cannot write to stdout: No space left on device\n"
+
+
+def test_case_89_an_input_that_is_a_dangling_link(folder):
+    (folder / "link.pt").symlink_to("gone/model.pt")
+    done = subprocess.run([PROGRAM, "inspect", "link.pt"], cwd=folder, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert done.stderr.decode() == ("link.pt: error[file-open]: cannot open: No such file or directory\n"
+                                    "  hint: it is a symbolic link to 'gone/model.pt', which is not there\n")
 
 
 # --- 95: two at the same time -----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def rows():
 
 
 def numbers_tested():
-    return {int(number) for path in FOLDER.glob("test_*.py")
+    return {int(number) for folder in (FOLDER, FOLDER.parent / "faults") for path in folder.glob("test_*.py")
             for number in re.findall(r"^def test_case_(\d+)_", path.read_text(), re.M)}
 
 
