@@ -158,6 +158,7 @@ std::unique_ptr<Run> run(const Request& request) {
   if (!run.spec || request.until == Stage::spec) return result;
   run.spec->directory = directory_of(request.spec_path);
   load_used(*run.spec, request.rules_folder, diagnostics);
+  if (request.spec_is_read) request.spec_is_read(*run.spec);
 
   CompileInputs inputs = compile_inputs(request);
   std::optional<Checkpoint> target = open_for_its_names(request, *run.spec, inputs, diagnostics);

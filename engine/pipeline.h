@@ -1,6 +1,7 @@
 // The spine: every stage of a run in order. Start reading here.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,8 @@ struct Request {
   std::vector<std::string> no_passes;  // of the optimizer, by name: what they do is left undone
   Limits limits;
   ExecuteOptions execute;
+  // Called once the spec and all that it uses have been read, before any checkpoint is opened.
+  std::function<void(const Spec&)> spec_is_read;
 };
 
 // Everything that the stages made; what comes after the one that failed is empty. Lives as long as

@@ -25,6 +25,7 @@ Diagnostics check_one(const std::string& path) {
 }  // namespace
 
 int check(const std::vector<std::string>& specs, bool json, ColorMode color) {
+  Confinement().confine_writes({});
   Diagnostics diagnostics;
   bool out = true;
   for (const std::string& path : specs) {

@@ -38,9 +38,15 @@ void keep_settings(const InvertOptions& options, yaml::Node& inverse, Diagnostic
 
 // The document of the inverse, proven when there is a source.
 std::optional<yaml::Node> inverse_of(const InvertOptions& options, Diagnostics& diagnostics) {
+  Confinement confinement;
+  confinement.confine_writes({options.output});
   std::optional<yaml::Node> tree = assemble_spec({.path = options.spec}, diagnostics);
   if (!tree) return std::nullopt;
-  const std::unique_ptr<Run> forth = run(request_for(options, std::move(*tree)));
+  Request request = request_for(options, std::move(*tree));
+  request.spec_is_read = [&](const Spec& spec) {
+    confine_reads(confinement, request, spec, {options.output});
+  };
+  const std::unique_ptr<Run> forth = run(request);
   add_all(forth->diagnostics, diagnostics);
   if (!forth->program || diagnostics.has_errors()) return std::nullopt;
   std::optional<Walk> walked;

@@ -11,6 +11,7 @@
 #include "base/nearest.h"
 #include "base/version.h"
 #include "cli/check.h"
+#include "cli/confine.h"
 #include "cli/document.h"
 #include "cli/explain.h"
 #include "cli/inspect.h"
@@ -136,7 +137,8 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
       ->type_name("PASS");
   app.add_flag("--strict", options.request.strict, "Rules that match nothing are errors");
   app.add_flag("--json", options.json, "Print the report as JSON");
-  app.add_flag("--verbose", options.verbose, "List every name in the report");
+  app.add_flag("--verbose", options.verbose,
+               "List every name in the report; say what the process may still do");
   app.add_flag("--force", options.request.execute.force, "Replace an existing output");
   add_word(app, "--color", options.color, kColors, "Colour on a terminal; NO_COLOR is honoured");
 }
@@ -155,6 +157,10 @@ void add_apply_options(CLI::App& app, MigrateOptions& options) {
 }
 
 int run_inspect(InspectOptions& options, ColorMode color) {
+  Confinement confinement;
+  confinement.confine_writes({});
+  confinement.confine_reads({options.path}, {}, {});
+  if (options.verbose) print_err("regraft: " + confinement.describe() + "\n");
   options.color = use_color(color, 1);
   options.cancelled = &cancelled;
   const Result<std::string> text = inspect(options);

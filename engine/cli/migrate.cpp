@@ -25,9 +25,17 @@ Status write_report(const MigrateOptions& options, const std::string& json) {
                     options.report_path.ends_with(".html") ? to_html(json) : json);
 }
 
+void add_folders(const Spec& spec, std::vector<std::string>& folders) {
+  folders.push_back(spec.directory);
+  for (const std::shared_ptr<const Spec>& used : spec.used)
+    if (used) add_folders(*used, folders);
+}
+
 }  // namespace
 
 bool prepare(MigrateOptions& options, Diagnostics& diagnostics) {
+  options.confinement.confine_writes(
+      {options.request.output, options.report_path, options.write_spec});
   if (!settle_arguments(options, diagnostics)) return false;
   std::optional<yaml::Node> tree = assemble_spec(options.spec, diagnostics);
   if (!tree) return false;
@@ -36,7 +44,22 @@ bool prepare(MigrateOptions& options, Diagnostics& diagnostics) {
   options.request.spec = std::move(*tree);
   options.request.spec_path = options.spec.path;
   options.request.rules_folder = rules_folder();
+  options.request.spec_is_read = [&options](const Spec& spec) {
+    confine_reads(options.confinement, options.request, spec,
+                  {options.report_path, options.write_spec});
+    if (options.verbose) print_err("regraft: " + options.confinement.describe() + "\n");
+  };
   return true;
+}
+
+void confine_reads(Confinement& confinement, const Request& request, const Spec& spec,
+                   std::vector<std::string> outputs) {
+  std::vector<std::string> inputs, folders;
+  for (const SourceInput& source : request.sources) inputs.push_back(source.path);
+  if (request.target) inputs.push_back(*request.target);
+  add_folders(spec, folders);
+  outputs.push_back(request.output);
+  confinement.confine_reads(inputs, folders, outputs);
 }
 
 int finish(const MigrateOptions& options, const Diagnostics& diagnostics) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/confine.h"
 #include "cli/progress.h"
 #include "cli/spec_input.h"
 #include "cli/terminal.h"
@@ -23,16 +24,22 @@ struct MigrateOptions {
   std::string print;  // spec, program, plan or schedule
   std::string report_path;
   std::string write_spec;
+  Confinement confinement;
   ColorMode color = ColorMode::automatic;
   ProgressMode progress = ProgressMode::automatic;
 };
 
 int migrate(MigrateOptions options, const std::atomic<bool>& cancelled);
 
-// Settles the arguments and puts the request together. False when there is nothing to run; when
+// Confines the process, settles the arguments and puts the request together, which refers to the
+// options. False when there is nothing to run; when
 // only its text has mistakes, the spec is compiled all the same, so that those of its meaning are
 // found.
 bool prepare(MigrateOptions& options, Diagnostics& diagnostics);
+
+// To the request's inputs and the folders of the spec and what it uses; `outputs` beside its own.
+void confine_reads(Confinement& confinement, const Request& request, const Spec& spec,
+                   std::vector<std::string> outputs = {});
 
 // The exit status of a command that ends with its diagnostics.
 int finish(const MigrateOptions& options, const Diagnostics& diagnostics);

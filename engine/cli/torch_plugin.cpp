@@ -31,24 +31,8 @@ Diagnostic of_another_build(const std::string& path, std::string what) {
                             std::string(kVariable) + " to it");
 }
 
-// Where it has been said to be, or where it is installed and built.
-Result<std::string> find() {
-  if (const char* said = std::getenv(kVariable); said && *said != '\0')
-    // A name without a slash would be looked for among the system's libraries.
-    return std::string(said).find('/') == std::string::npos ? "./" + std::string(said) : said;
-  std::error_code problem;
-  const fs::path folder = fs::read_symlink("/proc/self/exe", problem).parent_path();
-  const std::vector<fs::path> places = {
-      folder / kFile, (folder / ".." / "lib" / "regraft" / kFile).lexically_normal()};
-  for (const fs::path& place : places)
-    if (fs::exists(place, problem)) return place.string();
-  return cannot_compute("there is neither " + places[0].string() + " nor " + places[1].string(),
-                        "build regraft with LibTorch (./dev build does), or set " +
-                            std::string(kVariable) + " to the file");
-}
-
 Result<Evaluator*> open() {
-  REGRAFT_TRY(const std::string path, find());
+  REGRAFT_TRY(const std::string path, torch_plugin_path());
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char* why = dlerror();
@@ -78,6 +62,21 @@ Result<Evaluator*> open() {
 }
 
 }  // namespace
+
+Result<std::string> torch_plugin_path() {
+  if (const char* said = std::getenv(kVariable); said && *said != '\0')
+    // A name without a slash would be looked for among the system's libraries.
+    return std::string(said).find('/') == std::string::npos ? "./" + std::string(said) : said;
+  std::error_code problem;
+  const fs::path folder = fs::read_symlink("/proc/self/exe", problem).parent_path();
+  const std::vector<fs::path> places = {
+      folder / kFile, (folder / ".." / "lib" / "regraft" / kFile).lexically_normal()};
+  for (const fs::path& place : places)
+    if (fs::exists(place, problem)) return place.string();
+  return cannot_compute("there is neither " + places[0].string() + " nor " + places[1].string(),
+                        "build regraft with LibTorch (./dev build does), or set " +
+                            std::string(kVariable) + " to the file");
+}
 
 Result<Evaluator*> torch_plugin() {
   static const Result<Evaluator*> plugin = open();

@@ -2,6 +2,8 @@
 // longer than most migrations.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "execute/evaluator.h"
 
@@ -11,5 +13,8 @@ namespace regraft::cli {
 // program, else ../lib/regraft/ from there. Loaded once and never closed; what was said the first
 // time is said again. Errors: no-evaluator.
 Result<Evaluator*> torch_plugin();
+
+// The file that torch_plugin() loads.
+Result<std::string> torch_plugin_path();
 
 }  // namespace regraft::cli
