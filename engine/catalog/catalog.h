@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "base/result.h"
 #include "catalog/dtype.h"
+#include "catalog/extra_content.h"
 
 namespace regraft {
 
@@ -42,6 +44,7 @@ struct Tensor {
   std::uint32_t storage = 0;    // index into Catalog::storages
   std::int64_t offset = 0;      // first element, in elements from the storage's start
   std::uint32_t container = 0;  // index into Catalog::containers
+  ExtraPlace place = kNoPlace;  // for Catalog::extra_content, should it be no part of the root
   bool requires_grad = false;
   bool parameter = false;   // saved as torch.nn.Parameter
   bool conj = false;        // conjugate bit
@@ -60,12 +63,13 @@ struct ModuleMetadata {
 
 // A mapping or list in the file: where a state dict may be.
 struct Container {
-  std::int32_t parent = -1;   // index, smaller than its own; -1 for the top, containers[0]
-  std::string path;           // dotted, from the top; "" for the top
-  bool mapping = true;        // false: list or tuple
-  bool optimizer = false;     // has `state` and `param_groups`: not searched for state dicts
-  std::uint64_t entries = 0;  // direct values
-  std::uint64_t tensors = 0;  // direct values that are tensors
+  std::int32_t parent = -1;     // index, smaller than its own; -1 for the top, containers[0]
+  std::string path;             // dotted, from the top; "" for the top
+  bool mapping = true;          // false: list or tuple
+  bool optimizer = false;       // has `state` and `param_groups`: not searched for state dicts
+  std::uint64_t entries = 0;    // direct values
+  std::uint64_t tensors = 0;    // direct values that are tensors
+  ExtraPlace place = kNoPlace;  // for Catalog::extra_content
   std::vector<ModuleMetadata> metadata;
 };
 
@@ -73,6 +77,9 @@ struct Container {
 struct Extra {
   std::string path;     // dotted, from the top
   std::string summary;  // "int 12", "str 'adam'", "list of 3", "argparse.Namespace"
+  ExtraPlace place = kNoPlace;
+  // It is, or belongs to, the state of an optimizer: the path of that.
+  std::optional<std::string> optimizer;
 };
 
 struct Catalog {
@@ -86,6 +93,7 @@ struct Catalog {
   std::vector<Storage> storages;
   std::vector<Container> containers;
   std::vector<Extra> extras;
+  std::shared_ptr<const ExtraContent> extra_content;  // null: none of it can be written again
   std::vector<std::pair<std::string, std::string>> metadata;  // safetensors' __metadata__, in order
   std::vector<std::string> remarks;  // for the report: "no CRC stated for 3 records"
 };

@@ -268,7 +268,8 @@ class RootSearch {
             {std::move(tensor.name),
              !tensor.unsupported.empty()
                  ? tensor.unsupported
-                 : "tensor " + std::string(name(tensor.dtype)) + " " + to_string(tensor.shape)});
+                 : "tensor " + std::string(name(tensor.dtype)) + " " + to_string(tensor.shape),
+             tensor.place, optimizer_of(tensor.container)});
         continue;
       }
       const auto [other, fresh] = seen.emplace(tensor.name, tensor.container);
@@ -295,6 +296,16 @@ class RootSearch {
     }
     containers = std::move(kept);
     return std::move(catalog_);
+  }
+
+  // The path of the optimizer whose state a container belongs to.
+  std::optional<std::string> optimizer_of(std::size_t container) const {
+    for (auto i = static_cast<std::int32_t>(container); i >= 0;
+         i = catalog_.containers[static_cast<std::size_t>(i)].parent) {
+      const Container& one = catalog_.containers[static_cast<std::size_t>(i)];
+      if (one.optimizer) return one.path;
+    }
+    return std::nullopt;
   }
 
   Catalog catalog_;

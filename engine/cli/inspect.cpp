@@ -26,6 +26,13 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 constexpr std::size_t kListedNames = 3;  // that share a storage, in a mark
 constexpr std::size_t kListedExtras = 50;
+
+// Empty, or why `extras: keep` cannot keep it.
+std::string refuses(const Catalog& catalog, const Extra& extra) {
+  return catalog.extra_content
+             ? catalog.extra_content->refuses(extra.place, catalog.containers.front().place)
+             : "";
+}
 constexpr std::size_t kTextBytes = 200;  // of one metadata value
 constexpr std::size_t kWidestName = 60;  // a longer one does not widen the table
 
@@ -528,7 +535,10 @@ class TextWriter {
         options_.verbose || extras.size() <= kListedExtras ? extras.size() : kListedExtras;
     for (std::size_t i = 0; i < shown; ++i) {
       out_ += "  " + (extras[i].path.empty() ? "(the top)" : printable(extras[i].path)) + ": " +
-              printable(extras[i].summary) + "\n";
+              printable(extras[i].summary);
+      if (const std::string why = refuses(catalog_, extras[i]); !why.empty())
+        out_ += "  cannot be kept: " + printable(why);
+      out_ += "\n";
     }
     if (shown < extras.size()) {
       out_ += "  and " + grouped(extras.size() - shown) + " more; --json has all\n";
@@ -605,10 +615,14 @@ class JsonWriter {
       put_text(object, "value", entry.second);
       return object;
     });
-    put_list("extras", catalog_.extras, [](const Extra& extra) {
+    put_list("extras", catalog_.extras, [&](const Extra& extra) {
       Json object;
       put_text(object, "path", extra.path);
       put_text(object, "summary", extra.summary);
+      const std::string why = refuses(catalog_, extra);
+      object["can_be_kept"] = catalog_.extra_content && why.empty();
+      if (!why.empty()) put_text(object, "why_not", why);
+      if (extra.optimizer) put_text(object, "optimizer", *extra.optimizer);
       return object;
     });
     put_list("remarks", catalog_.remarks,

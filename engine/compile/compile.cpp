@@ -1,25 +1,47 @@
 #include <algorithm>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
 
 #include "compile/program.h"
 
 namespace regraft {
 namespace {
 
+// One of a few words: "`ties` is `duplicate`, `first` or `error`, not 7".
+template <typename Mode>
+void read_word(const yaml::Node& value, std::string_view key,
+               std::initializer_list<std::pair<std::string_view, Mode>> words, Mode& mode,
+               Diagnostics& diagnostics) {
+  std::string list;
+  std::size_t left = words.size();
+  for (const auto& [word, meaning] : words) {
+    if (value.is_scalar() && value.text == word) {
+      mode = meaning;
+      return;
+    }
+    list += "`" + std::string(word) + "`";
+    if (--left > 0) list += left == 1 ? " or " : ", ";
+  }
+  diagnostics.add(
+      error(Code::wrong_type, value.where,
+            "`" + std::string(key) + "` is " + list + ", not " + yaml::describe(value)));
+}
+
 OutputOptions compile_output(const Spec& spec, Diagnostics& diagnostics) {
   OutputOptions output;
   for (const yaml::Entry& entry : spec.output) {
     const yaml::Node& value = entry.value;
     if (entry.key.text == "ties") {
-      if (value.is_scalar() && value.text == "duplicate")
-        output.ties = TiesMode::duplicate;
-      else if (value.is_scalar() && value.text == "first")
-        output.ties = TiesMode::first;
-      else if (value.is_scalar() && value.text == "error")
-        output.ties = TiesMode::error;
-      else
-        diagnostics.add(
-            error(Code::wrong_type, value.where,
-                  "`ties` is `duplicate`, `first` or `error`, not " + yaml::describe(value)));
+      read_word(value, "ties",
+                {{"duplicate", TiesMode::duplicate},
+                 {"first", TiesMode::first},
+                 {"error", TiesMode::error}},
+                output.ties, diagnostics);
+    } else if (entry.key.text == "container") {
+      read_word(value, "container",
+                {{"flat", ContainerMode::flat}, {"source", ContainerMode::source}},
+                output.container, diagnostics);
     } else if (entry.key.text == "metadata") {
       if (!value.is_mapping()) {
         diagnostics.add(error(Code::wrong_type, value.where,
@@ -48,6 +70,11 @@ SourceNeeds needs_of(const SourceSection& section, Diagnostics& diagnostics) {
 }
 
 }  // namespace
+
+bool Program::keeps_extras() const {
+  return std::ranges::any_of(policy(PolicyKind::extras).cases,
+                             [](const PolicyCase& one) { return one.word == "keep"; });
+}
 
 const SourceNeeds* Program::needs(std::string_view alias) const {
   if (alias.empty()) return &source;

@@ -73,9 +73,13 @@ struct Expectations {
 };
 
 enum class TiesMode { duplicate, first, error };
+// Where the state dict goes: to the top, or back to where it was in the source. `automatic`: back
+// where the spec keeps what stands beside it.
+enum class ContainerMode { automatic, flat, source };
 struct OutputOptions {
   std::vector<std::pair<std::string, std::string>> metadata;
   TiesMode ties = TiesMode::duplicate;
+  ContainerMode container = ContainerMode::automatic;
 };
 
 // What a source has to be.
@@ -99,6 +103,8 @@ struct Program {
   [[nodiscard]] const BoundPolicy& policy(PolicyKind kind) const {
     return policies[static_cast<std::size_t>(kind)];
   }
+  // Whether the policy for content beside the tensors has a case that keeps some.
+  [[nodiscard]] bool keeps_extras() const;
   // Null when the spec does not speak of that source.
   [[nodiscard]] const SourceNeeds* needs(std::string_view alias) const;
 };

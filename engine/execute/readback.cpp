@@ -71,6 +71,12 @@ Result<Checkpoint> read_back(const Schedule& schedule, const std::string& part,
     diagnostic.notes.push_back({opened.error().where, opened.error().message});
     return diagnostic;
   }
+  if (const Surroundings& around = schedule.output.surroundings;
+      around.content && !schedule.tensors.empty()) {
+    auto root = select_root(std::move(opened->catalog), {around.root_path});
+    if (!root.ok()) return fault(root.error().message);
+    opened->catalog = std::move(root).value();
+  }
   if (std::string what = compare(schedule, opened->catalog); !what.empty()) return fault(what);
   return opened;
 }

@@ -534,6 +534,33 @@ Status Transfer::compare(const Checkpoint& written) {
                      ", not " + hex(executed_.tensor_digests[i]),
                  "the disk or the memory is faulty; nothing was published");
   }
+  return compare_kept(written);
+}
+
+// Of storages that no tensor of the state dict uses, the checksums that were written.
+Status Transfer::compare_kept(const Checkpoint& written) {
+  std::map<std::uint64_t, std::uint32_t> by_offset;
+  for (const auto& [source, index] : schedule_.output.surroundings.storages)
+    if (first_tensor_[index] == first_tensor_[index + 1] && schedule_.storages[index].nbytes > 0)
+      by_offset[schedule_.layout.storage_offsets[index]] = index;
+  std::vector<std::byte> block(kCopyBlock);
+  for (std::uint32_t i = 0; i < written.catalog.storages.size(); ++i) {
+    const Storage& storage = written.catalog.storages[i];
+    const auto kept = by_offset.find(storage.offset);
+    if (kept == by_offset.end()) continue;
+    std::uint32_t crc = 0;
+    for (std::uint64_t at = 0; at < storage.nbytes; at += block.size()) {
+      const auto part = std::span(block).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), storage.nbytes - at)));
+      REGRAFT_CHECK(written.reader->read(i, at, part));
+      REGRAFT_CHECK(ticker_.proceed());
+      crc = crc32(part, crc);
+    }
+    if (crc != crcs_[kept->second])
+      return error(Code::file_write, file_location(where_, storage.offset, storage.key),
+                   "what is kept beside the tensors reads otherwise than it was written",
+                   "the disk or the memory is faulty; nothing was published");
+  }
   return Done{};
 }
 

@@ -73,6 +73,7 @@ class Transfer {
   [[nodiscard]] Diagnostic bad_checksum(std::uint32_t input, std::uint32_t index,
                                         std::uint32_t found) const;
   Status digest_later();
+  Status compare_kept(const Checkpoint& written);
   void note_input_digests();
   Status digest_inputs();
 

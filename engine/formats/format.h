@@ -60,6 +60,7 @@ struct OutputCatalog {
   std::vector<ModuleMetadata> module_metadata;                // of a .pt state dict
   bool has_module_metadata = false;                           // the source had a `_metadata`
   std::vector<std::pair<std::string, std::string>> metadata;  // of safetensors, in order
+  Surroundings surroundings;                                  // of a .pt state dict
 };
 
 struct Patch {
@@ -81,6 +82,9 @@ class Writer {
   [[nodiscard]] virtual bool holds_strides() const = 0;
   [[nodiscard]] virtual bool wants_crc32() const = 0;             // finish() uses checksums
   [[nodiscard]] virtual bool in_memory() const { return false; }  // no file: tensors alone
+  // Whether OutputCatalog::surroundings can be written, of content that Format::open() of the same
+  // format gave.
+  [[nodiscard]] virtual bool holds_surroundings() const { return false; }
   // Null, or why this tensor cannot be written ("safetensors has no dtype complex32").
   [[nodiscard]] virtual std::optional<std::string> refuses(const Tensor& tensor) const = 0;
   [[nodiscard]] virtual Result<Layout> layout(const OutputCatalog& output) const = 0;

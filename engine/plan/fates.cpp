@@ -1,4 +1,4 @@
-// What became of each source tensor (law 1), and what becomes of the content beside them.
+// What became of each source tensor (law 1).
 #include "plan/target.h"
 
 namespace regraft {
@@ -83,23 +83,6 @@ void assign_fates(const Inputs& inputs, const Names& names, Plan& plan) {
   for (const PlannedTensor& planned : plan.tensors)
     for (const Load& load : planned.from)
       fates.set(load, {disposition_of(planned), kNone, planned.policy_word, planned.policy});
-}
-
-void settle_extras(const Program& program, const Inputs& inputs, Plan& plan,
-                   Diagnostics& diagnostics) {
-  Violations violations;
-  for (std::uint32_t input = 0; input < inputs.sources.size(); ++input) {
-    const std::vector<Extra>& extras = inputs.sources[input]->extras;
-    for (std::uint32_t i = 0; i < extras.size(); ++i) {
-      const PolicyCase& chosen = program.policy(PolicyKind::extras).case_for(extras[i].path);
-      const Settled settled =
-          chosen.action->settle({extras[i].path, nullptr, nullptr, nullptr, extras[i].path});
-      if (settled.decision == Decision::error)
-        violations.add(settled.code, chosen.where, extras[i].path, extras[i].summary, settled.hint);
-      plan.extras.push_back({input, i, chosen.word});
-    }
-  }
-  violations.report(program, diagnostics);
 }
 
 }  // namespace regraft

@@ -74,7 +74,9 @@ struct RuleUse {
 struct ExtraFate {
   std::uint32_t input;    // source
   std::uint32_t extra;    // index into its catalog's extras
-  std::string_view word;  // what the policy says: "drop", "error"
+  std::string_view word;  // what the policy says: "drop", "keep", "error"
+  std::string left_out;   // why it is not kept although the policy says so
+  [[nodiscard]] bool kept() const { return word == "keep" && left_out.empty(); }
 };
 
 struct Tally {

@@ -77,7 +77,8 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
   for (const ExtraFate& fate : plan.extras) {
     const Extra& extra = inputs.sources[fate.input]->extras[fate.extra];
     out += "extra " + printable(extra.path) + " (" + printable(extra.summary) +
-           "): " + std::string(fate.word) + "\n";
+           "): " + std::string(fate.word) +
+           (fate.left_out.empty() ? "" : ", left out: " + printable(fate.left_out)) + "\n";
   }
   for (const ModuleMetadata& entry : plan.module_metadata) {
     out += "module " + quoted(entry.module);

@@ -303,9 +303,11 @@ class Page {
   data extras() const {
     data list(data::type::list);
     for (const Json& extra : report_["extras"])
-      list << object({{"path", shown(extra["path"])},
-                      {"summary", shown(extra["summary"])},
-                      {"policy", shown(extra["policy"])}});
+      list << object(
+          {{"path", shown(extra["path"])},
+           {"summary", shown(extra["summary"])},
+           {"policy", extra.contains("left_out") ? "left out: " + shown(extra["left_out"])
+                                                 : shown(extra["policy"])}});
     return list;
   }
 

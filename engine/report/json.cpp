@@ -353,10 +353,13 @@ class JsonReport {
     list("extras", [&] {
       for (const ExtraFate& fate : plan_.extras) {
         const Extra& extra = inputs_.sources[fate.input]->extras[fate.extra];
-        item({{"input", fate.input},
-              {"path", text(extra.path)},
-              {"summary", text(extra.summary)},
-              {"policy", fate.word}});
+        Json entry = {{"input", fate.input},
+                      {"path", text(extra.path)},
+                      {"summary", text(extra.summary)},
+                      {"policy", fate.word},
+                      {"kept", fate.kept()}};
+        if (!fate.left_out.empty()) entry["left_out"] = text(fate.left_out);
+        item(std::move(entry));
       }
     });
   }

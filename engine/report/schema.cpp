@@ -373,6 +373,7 @@ std::string spec_schema(std::span<const Policy* const> policies) {
   source.push_back({"aliases", aliases_schema(section(properties(alias_keys(), source)))});
   const std::vector<KeyType> output = {
       {"metadata", mapping_to(refer("text"))},
+      {"container", {{"enum", {"flat", "source"}}}},
       {"ties", {{"enum", {"duplicate", "first", "error"}}, {"default", "duplicate"}}},
   };
   const std::vector<KeyType> top = {
@@ -600,7 +601,13 @@ Json report_body() {
         described(
             "Content of the sources beside the tensors.",
             array_of(object(
-                {{"input", natural()}, {"path", text}, {"summary", text}, {"policy", text}})))},
+                {{"input", natural()},
+                 {"path", text},
+                 {"summary", text},
+                 {"policy", text},
+                 {"kept", type("boolean")},
+                 {"left_out", described("Why it is not kept although the policy says so.", text)}},
+                {"left_out"})))},
        {"remarks", array_of(text)},
        {"left_out", described("Tied names of which only the first is written.", array_of(text))},
        {"suggestions",

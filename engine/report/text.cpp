@@ -527,6 +527,8 @@ class TextReport {
       line.count = 1;
       line.text = printable(extra.path) + " (" + printable(extra.summary) + ")";
       if (fate.word == "drop") line.text += " dropped";
+      if (fate.kept()) line.text += " kept";
+      if (!fate.left_out.empty()) line.text += " left out: " + printable(fate.left_out);
       if (fate.word == "error") line.place = kNotAllowed;
       shown.add_line(std::move(line));
     }

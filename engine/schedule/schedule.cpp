@@ -60,13 +60,15 @@ class Scheduler {
     }
     std::vector<Piece> pieces = resolve();
     if (writer->shares_storages()) {
-      place_sharing(std::move(pieces), catalogs_, schedule_);
+      place_sharing(std::move(pieces), catalogs_, put_around(*writer), schedule_);
+      note_ties_with_kept();
     } else {
       refuse_ties(place_apart(std::move(pieces), catalogs_, program_.output.ties, format_.name(),
                               schedule_));
     }
     for (const ScheduledTensor& tensor : schedule_.tensors) check_tensor(*writer, tensor);
     check_growth();
+    check_extras(*writer);
     settle_metadata(*writer);
     if (diagnostics_.error_count() > errors_before) return std::nullopt;
 
@@ -213,6 +215,73 @@ class Scheduler {
     return catalogs_[loaded.input]->tensors[loaded.tensor];
   }
 
+  // What is kept beside the state dict, and the storages that it refers to.
+  std::vector<std::uint32_t> put_around(const Writer& writer) {
+    const ContainerMode mode = program_.output.container;
+    const bool back = mode == ContainerMode::source ||
+                      (mode == ContainerMode::automatic && program_.keeps_extras());
+    const Catalog& source = *inputs_.sources.front();
+    if (!back || !writer.holds_surroundings() || !source.extra_content) return {};
+    Surroundings& around = schedule_.output.surroundings;
+    around.content = source.extra_content;
+    around.root = source.containers.front().place;
+    around.root_path = source.containers.front().path;
+    for (const ExtraFate& fate : plan_.extras)
+      if (fate.kept()) around.places.push_back(source.extras[fate.extra].place);
+    return around.content->storages(around.places, around.root);
+  }
+
+  // Kept tensors that were of one storage with tensors that are another's now.
+  void note_ties_with_kept() {
+    const auto& kept = schedule_.output.surroundings.storages;
+    if (kept.empty()) return;
+    std::set<std::uint32_t> apart;
+    for (const auto& [source, output] : kept) apart.insert(source);
+    std::set<std::uint32_t> shared;
+    for (const Tensor& tensor : inputs_.sources.front()->tensors)
+      if (apart.contains(tensor.storage)) shared.insert(tensor.storage);
+    std::set<std::uint32_t> used;
+    for (const ScheduledTensor& tensor : schedule_.tensors) used.insert(tensor.tensor.storage);
+    std::uint64_t count = 0;
+    for (const auto& [source, output] : kept)
+      count += shared.contains(source) && !used.contains(output) ? 1 : 0;
+    if (count > 0)
+      schedule_.remarks.push_back(
+          count_of(count, "storage of what is kept was", "storages of what is kept were") +
+          " shared with tensors that are changed, and " + (count == 1 ? "stands" : "stand") +
+          " apart now");
+  }
+
+  // That what is kept has a place.
+  void check_extras(const Writer& writer) {
+    std::vector<std::string> kept;
+    for (const ExtraFate& fate : plan_.extras)
+      if (fate.kept()) kept.push_back(inputs_.sources[fate.input]->extras[fate.extra].path);
+    if (writer.in_memory()) {
+      if (!kept.empty())
+        schedule_.remarks.push_back("a model has no place for what is kept beside the tensors: " +
+                                    listed(kept));
+      return;
+    }
+    if (!writer.holds_surroundings()) {
+      if (!kept.empty())
+        refuse(Code::cannot_write,
+               "a " + std::string(format_.name()) +
+                   " file has no place for what is kept beside the tensors: " + listed(kept),
+               "write a .pt file, or leave it out: `extras: drop`");
+      else if (program_.output.container == ContainerMode::source)
+        refuse(Code::cannot_write,
+               "`output.container` is source, and a " + std::string(format_.name()) +
+                   " file has tensors alone",
+               "write a .pt file, or remove `container` from `output`");
+      return;
+    }
+    if (program_.output.container == ContainerMode::flat && !kept.empty())
+      refuse(Code::cannot_write,
+             "a flat state dict has no place for what is kept beside the tensors: " + listed(kept),
+             "`container: source` puts the state dict back among it");
+  }
+
   static std::string omit(const std::string& name) {
     return "`policy: {missing: [{match: {exact: " + yaml::quoted_scalar(name) + "}, do: omit}]}`";
   }
@@ -297,7 +366,7 @@ class Scheduler {
     }
     const std::uint64_t most =
         saturated_sum(checked_mul(given, options_.max_growth).value_or(UINT64_MAX), kGrowthSlack);
-    if (written <= most) return;
+    if (written <= most || !worst) return;  // storages of the inputs alone do not grow
     refuse(Code::limit_exceeded,
            "the output would have " + std::to_string(written) + " bytes, more than " +
                std::to_string(options_.max_growth) + " times the " + std::to_string(given) +

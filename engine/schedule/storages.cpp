@@ -154,6 +154,15 @@ Shared judge(std::span<const std::uint32_t> views, const std::vector<Piece>& pie
   return shared;
 }
 
+ScheduledStorage whole_storage(std::uint32_t input, std::uint32_t index, DType dtype,
+                               std::uint64_t nbytes) {
+  ScheduledStorage storage;
+  storage.nbytes = nbytes;
+  storage.dtype = dtype;
+  storage.origin = CopyRange{input, index, 0, nbytes};
+  return storage;
+}
+
 }  // namespace
 
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
@@ -161,9 +170,10 @@ std::string count_of(std::uint64_t count, std::string_view one, std::string_view
 }
 
 void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs,
-                   Schedule& schedule) {
+                   std::span<const std::uint32_t> kept, Schedule& schedule) {
   const Sorted sorted(pieces, catalogs);
   std::vector<Shared> groups;
+  std::map<std::uint32_t, std::uint32_t> kept_groups;  // by storage of the first source
   std::vector<std::uint32_t> group_of(pieces.size(), kNone);
   for (std::size_t begin = 0; begin < sorted.views().size();) {
     const std::size_t end = sorted.run(begin);
@@ -171,6 +181,11 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
     const auto group = static_cast<std::uint32_t>(groups.size());
     for (const std::uint32_t piece : views) group_of[piece] = group;
     groups.push_back(judge(views, pieces, sorted, catalogs));
+    const View& front = *pieces[views.front()].view;
+    if (front.input == 0 && std::ranges::binary_search(kept, front.storage)) {
+      groups.back().whole = true;
+      kept_groups.emplace(front.storage, group);
+    }
     begin = end;
   }
 
@@ -181,13 +196,9 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
     Shared* group = group_of[i] == kNone ? nullptr : &groups[group_of[i]];
     if (group && group->whole) {
       const View& view = *pieces[i].view;
-      if (group->storage == kNone) {
-        ScheduledStorage storage;
-        storage.nbytes = group->nbytes;
-        storage.dtype = view.dtype;
-        storage.origin = CopyRange{view.input, view.storage, 0, group->nbytes};
-        group->storage = placer.add(std::move(storage));
-      }
+      if (group->storage == kNone)
+        group->storage =
+            placer.add(whole_storage(view.input, view.storage, view.dtype, group->nbytes));
       ScheduledTensor& placed = placer.put(i, group->storage);
       placed.tensor.strides = view.strides;
       placed.tensor.offset = view.offset;
@@ -199,6 +210,16 @@ void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> ca
     ScheduledTensor& placed = placer.put(i, storage_of[first]);
     placed.compacted = group != nullptr;
     compacted += placed.compacted ? 1 : 0;
+  }
+
+  for (const std::uint32_t storage : kept) {
+    const auto group = kept_groups.find(storage);
+    const std::uint32_t placed =
+        group != kept_groups.end()
+            ? groups[group->second].storage
+            : placer.add(
+                  whole_storage(0, storage, DType::uint8, catalogs[0]->storages[storage].nbytes));
+    schedule.output.surroundings.storages.emplace_back(storage, placed);
   }
 
   std::vector<std::uint32_t> users(schedule.storages.size());

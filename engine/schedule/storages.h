@@ -31,9 +31,11 @@ struct Piece {
 // Names of one tensor, as indexes into the pieces, in the order of the output; at least two.
 using Ties = std::vector<std::vector<std::uint32_t>>;
 
-// For formats whose tensors may be views of one storage. Fills tensors, storages and remarks.
+// For formats whose tensors may be views of one storage. Fills tensors, storages and remarks, and
+// Surroundings::storages from `kept`: storages of the first source that are written whole, whatever
+// tensors make of them.
 void place_sharing(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs,
-                   Schedule& schedule);
+                   std::span<const std::uint32_t> kept, Schedule& schedule);
 // For formats where every tensor has bytes of its own. `ties` says what becomes of tied ones; with
 // TiesMode::error they are returned, and the schedule is of no use.
 Ties place_apart(std::vector<Piece> pieces, std::span<const Catalog* const> catalogs, TiesMode ties,

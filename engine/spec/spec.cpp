@@ -37,6 +37,10 @@ constexpr auto kAliasKeys = std::to_array<Key>({
     {"require", "As the first source's `require`; the names stand without `alias::`."},
 });
 constexpr auto kOutputKeys = std::to_array<Key>({
+    {"container",
+     "Where the state dict goes in a .pt file: `flat`, alone at the top, or `source`, back to "
+     "where "
+     "it was; default: `source` where `extras` keeps something."},
     {"metadata", "Texts for the header of a safetensors file."},
     {"ties",
      "What formats that cannot share do with tied tensors: `duplicate`, `first` or `error`."},

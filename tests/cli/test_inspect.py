@@ -231,7 +231,7 @@ def test_root_is_found(tmp_path):
     document = json_of(path)
     assert document["root"] == {"path": "state_dict", "chosen": "automatically"}
     assert [tensor["name"] for tensor in document["tensors"]] == list(model.state_dict())
-    assert {"path": "epoch", "summary": "int 12"} in document["extras"]
+    assert {"path": "epoch", "summary": "int 12", "can_be_kept": True} in document["extras"]
     assert any(extra["path"].startswith("optimizer") for extra in document["extras"])
     modules = document["containers"][0]["module_metadata"]
     assert {"module": "1", "entries": [{"key": "version", "value": 2}]} in modules

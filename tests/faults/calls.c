@@ -1,7 +1,8 @@
 // Makes one system call of a program fail: build as a shared library and name it in LD_PRELOAD.
 //
 //   FAULT_AT=N      the call that fails, from 1 up in the order they are made; 0: none
-//   FAULT_ERROR=E   errno of the failure; or "short": half of what was to be written or read
+//   FAULT_ERROR=E   errno of the failure; or "short": half of what was to be written or read; or
+//                   "flip": another byte in the middle of what is written
 //   FAULT_SIDE=S    which calls count: "write" (what makes and publishes files, the default), "read"
 //                   or "change": it is well, and the file FAULT_FILE gets another byte before it
 //   FAULT_LOG=FILE  the names of the calls that count, a line each
@@ -19,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int at, error_number, is_short, is_change, reads, log_fd = -1;
+static int at, error_number, is_short, is_flip, is_change, reads, log_fd = -1;
 static int count;
 
 __attribute__((constructor)) static void read_settings(void) {
@@ -27,6 +28,7 @@ __attribute__((constructor)) static void read_settings(void) {
   const char *side = getenv("FAULT_SIDE"), *log = getenv("FAULT_LOG");
   at = number ? atoi(number) : 0;
   is_short = error && !strcmp(error, "short");
+  is_flip = error && !strcmp(error, "flip");
   is_change = error && !strcmp(error, "change");
   error_number = error ? atoi(error) : EIO;
   reads = side && !strcmp(side, "read");
@@ -73,6 +75,11 @@ int openat(int folder, const char *path, int flags, ...) {
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
   if (fails(0, "pwrite")) {
+    if (is_flip) {
+      char *other = memcpy(malloc(size), bytes, size);
+      other[size / 2] ^= 1;
+      return NEXT(ssize_t, "pwrite", int, const void *, size_t, off_t)(fd, other, size, offset);
+    }
     if (!is_short) FAIL();
     size = (size + 1) / 2;
   }

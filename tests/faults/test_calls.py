@@ -7,6 +7,7 @@ import os
 import random
 
 import pytest
+import torch
 
 from helpers import (assert_error, entries, environment, errors_of, noise, parts_in, run, snapshot, write_pt,
                      write_safetensors, write_spec)
@@ -188,3 +189,28 @@ def test_case_94_an_input_that_changes_while_it_is_read(folder, preload, name):
         faults.reset()
         file.write_bytes(content)
     assert told >= 4, faults.calls
+
+
+@pytest.mark.parametrize("output", ["out/new.pt", "out/new.safetensors"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_case_87_a_byte_that_the_disk_turns_is_found_by_verify_output(folder, preload, output, kept):
+    """Each write in turn has another byte in its middle."""
+    state = {name: torch.arange(2000.0) + i for i, name in enumerate(["fc.weight", "fc.bias", "norm"])}
+    if kept and output.endswith(".safetensors"):
+        pytest.skip("a safetensors file keeps nothing beside the tensors")
+    torch.save({"model": state, "ema": [torch.arange(2000.0) * 3, torch.ones(300_000)]}, folder / "training.pt")
+    command = ["apply", "training.pt", "-o", output, "--verify-output", "--extras", "keep" if kept else "drop"]
+    library = preload("calls")
+    log = folder.parent / f"{folder.name}.log"
+    assert run(*command, cwd=folder, env=environment(LD_PRELOAD=str(library), FAULT_AT="0", FAULT_LOG=str(log))).status == 0
+    whole = (folder / output).read_bytes()
+    (folder / output).unlink()
+    found = 0
+    for at, call in enumerate(log.read_text().split(), 1):
+        if call != "pwrite":
+            continue
+        result = run(*command, cwd=folder, env=environment(LD_PRELOAD=str(library), FAULT_AT=str(at), FAULT_ERROR="flip"))
+        assert_error(result, 3, "file-write")
+        assert not (folder / output).exists() and parts_in(folder) == []
+        found += 1
+    assert found >= 1 and len(whole) > 24_000 + kept * 1_200_000

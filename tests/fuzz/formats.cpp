@@ -63,6 +63,7 @@ FUZZ_TARGET(torch) {
   if (!checkpoint) return;
   use(*checkpoint);
   write_and_read_again(checkpoint->catalog, torch_zip_format());
+  keep_and_read_again(checkpoint->catalog, torch_zip_format());
 }
 
 FUZZ_TARGET(safetensors) {

@@ -47,6 +47,11 @@ def torch_files(folder):
     optimizer.step()
     torch.save({"epoch": 3, "state_dict": model.state_dict(), "optimizer": optimizer.state_dict(),
                 "args": argparse.Namespace(lr=0.1)}, folder / "training.pt")
+    loop = [1]
+    loop.append(loop)
+    shared = torch.ones(3)
+    torch.save({"model": {"w": shared, "b": shared[:1]}, "ema": [shared], "loop": loop, "set": {1}, "raw": b"ab",
+                "inner": {"c": collections.Counter("a"), (1, "k"): 2}}, folder / "kept.pt")
     torch.jit.script(torch.nn.Linear(2, 3)).save(folder / "scripted.pt")
     yield from sorted(folder.glob("*.pt"))
 

@@ -117,15 +117,15 @@ std::string assembled(const Writer& writer, const OutputCatalog& output, const L
 
 }  // namespace
 
-void write_and_read_again(const Catalog& catalog, const Format& format) {
-  const Writer& writer = *format.writer();
-  Result<Catalog> below = select_root(catalog, {""});
-  if (!below) return;
+namespace {
+
+// The state dict alone, each tensor with a storage of its own; none that are too large.
+OutputCatalog output_of(const Catalog& catalog, const Writer& writer) {
   OutputCatalog output;
-  output.module_metadata = below->containers.front().metadata;
+  output.module_metadata = catalog.containers.front().metadata;
   output.has_module_metadata = !output.module_metadata.empty();
   std::uint64_t bytes = 0;
-  for (Tensor tensor : below->tensors) {
+  for (Tensor tensor : catalog.tensors) {
     if (writer.refuses(tensor) || (bytes += nbytes(tensor)) > 1 << 22) continue;
     if (!writer.holds_strides()) tensor.strides = contiguous_strides(tensor.shape);
     tensor.offset = 0;
@@ -135,6 +135,16 @@ void write_and_read_again(const Catalog& catalog, const Format& format) {
     output.storages.push_back({wanted, tensor.dtype});
     output.tensors.push_back(std::move(tensor));
   }
+  return output;
+}
+
+}  // namespace
+
+void write_and_read_again(const Catalog& catalog, const Format& format) {
+  const Writer& writer = *format.writer();
+  Result<Catalog> below = select_root(catalog, {""});
+  if (!below) return;
+  const OutputCatalog output = output_of(*below, writer);
   Result<Layout> layout = writer.layout(output);
   if (!layout) return;  // names that cannot be written are found here too
   const std::string file = assembled(writer, output, *layout);
@@ -152,6 +162,41 @@ void write_and_read_again(const Catalog& catalog, const Format& format) {
     FUZZ_CHECK(storage.nbytes == output.storages[tensor.storage].nbytes ||
                !writer.shares_storages());
   }
+}
+
+void keep_and_read_again(const Catalog& catalog, const Format& format) {
+  const Writer& writer = *format.writer();
+  const Result<Catalog> below = select_root(catalog, {});
+  if (!below || !below->extra_content) return;
+  const ExtraContent& content = *below->extra_content;
+  OutputCatalog output = output_of(*below, writer);
+  Surroundings& around = output.surroundings;
+  around.content = below->extra_content;
+  around.root = below->containers.front().place;
+  around.root_path = below->containers.front().path;
+  for (const Extra& extra : below->extras)
+    if (content.refuses(extra.place, around.root).empty()) around.places.push_back(extra.place);
+  std::uint64_t bytes = 0;
+  for (const std::uint32_t storage : content.storages(around.places, around.root)) {
+    around.storages.emplace_back(storage, static_cast<std::uint32_t>(output.storages.size()));
+    output.storages.push_back({below->storages[storage].nbytes, DType::uint8});
+    bytes += below->storages[storage].nbytes;
+  }
+  if (bytes > 1 << 22 || output.tensors.empty()) return;
+  Result<Layout> layout = writer.layout(output);
+  if (!layout) return;
+  const std::string file = assembled(writer, output, *layout);
+  Result<Checkpoint> again = format.open(opened(file), {});
+  FUZZ_CHECK(again.ok());
+  const Result<Catalog> read = select_root(std::move(again->catalog), {around.root_path});
+  if (!read) return;  // two keys can have one dotted path
+  FUZZ_CHECK(read->tensors.size() == output.tensors.size());
+  // What was written can be written again.
+  for (const Extra& extra : read->extras)
+    FUZZ_CHECK(read->extra_content->refuses(extra.place, read->containers.front().place).empty());
+  if (output.tensors.size() == below->tensors.size() &&
+      around.places.size() == below->extras.size())
+    FUZZ_CHECK(read->extras.size() == below->extras.size());
 }
 
 std::pair<std::string_view, std::string_view> cut(std::string_view input) {

@@ -54,6 +54,9 @@ void use(const Checkpoint& checkpoint);
 // The tensors that the format can hold, written and read again: they are the same.
 void write_and_read_again(const Catalog& catalog, const Format& format);
 
+// The same for what stands beside the tensors: all that can be kept is, and could be again.
+void keep_and_read_again(const Catalog& catalog, const Format& format);
+
 // The first part of the input up to a line `---`, and what is behind it.
 std::pair<std::string_view, std::string_view> cut(std::string_view input);
 

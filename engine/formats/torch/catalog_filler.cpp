@@ -24,22 +24,25 @@ Status CatalogFiller::charge(NodeId node, std::uint64_t bytes) {
 }
 
 Status CatalogFiller::add_tensor(NodeId node, const std::string& path, std::uint32_t container,
-                                 RebuiltTensor rebuilt) {
+                                 RebuiltTensor rebuilt, ExtraPlace place,
+                                 const std::optional<std::string>& optimizer) {
   Tensor& tensor = rebuilt.tensor;
   REGRAFT_CHECK(charge(node, sizeof(Tensor) + path.size() + 16 * tensor.shape.size()));
   tensor.name = path;
   tensor.container = container;
+  tensor.place = place;
   REGRAFT_CHECK(check_view(catalog_, tensor, origin_.offset + graph_.offset(node)));
   ++catalog_.containers[container].tensors;
   catalog_.tensors.push_back(std::move(tensor));
   for (std::string& attribute : rebuilt.attributes)
-    REGRAFT_CHECK(add_extra(node, path, std::move(attribute)));
+    REGRAFT_CHECK(add_extra(node, {path, std::move(attribute), place, optimizer}));
   return Done{};
 }
 
-Status CatalogFiller::add_extra(NodeId node, const std::string& path, std::string text) {
-  REGRAFT_CHECK(charge(node, sizeof(Extra) + path.size() + text.size()));
-  catalog_.extras.push_back({path, std::move(text)});
+Status CatalogFiller::add_extra(NodeId node, Extra extra) {
+  REGRAFT_CHECK(charge(node, sizeof(Extra) + extra.path.size() + extra.summary.size() +
+                                 (extra.optimizer ? extra.optimizer->size() : 0)));
+  catalog_.extras.push_back(std::move(extra));
   return Done{};
 }
 

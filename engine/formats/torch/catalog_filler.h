@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -29,8 +30,9 @@ class CatalogFiller {
 
   // `rebuilt` as `path`, an entry of the container, with what it carries as extras.
   Status add_tensor(NodeId node, const std::string& path, std::uint32_t container,
-                    RebuiltTensor rebuilt);
-  Status add_extra(NodeId node, const std::string& path, std::string text);
+                    RebuiltTensor rebuilt, ExtraPlace place = kNoPlace,
+                    const std::optional<std::string>& optimizer = {});
+  Status add_extra(NodeId node, Extra extra);
 
   // No key stands twice in what is to be a dict.
   [[nodiscard]] Status check_keys(std::span<const std::pair<NodeId, NodeId>> pairs) const;

@@ -1,10 +1,12 @@
 #include "formats/torch/pickle_writer.h"
 
+#include <bit>
 #include <limits>
 #include <utility>
 
 #include "formats/torch/little_endian.h"
 #include "formats/torch/pickle_text.h"
+#include "formats/torch/utf8_surrogates.h"
 
 namespace regraft {
 namespace {
@@ -32,11 +34,35 @@ void PickleWriter::integer(std::int64_t value) {
   } else {
     std::string bytes;
     append_le(bytes, static_cast<std::uint64_t>(value));
-    std::string_view shortest = shortest_integer(bytes);
-    op(Opcode::long1);
-    append_le(out_, static_cast<std::uint8_t>(shortest.size()));
-    out_ += shortest;
+    integer(shortest_integer(bytes));
   }
+}
+
+void PickleWriter::integer(std::string_view little_endian) {
+  if (little_endian.size() <= 0xFF) {
+    op(Opcode::long1);
+    append_le(out_, static_cast<std::uint8_t>(little_endian.size()));
+  } else {
+    op(Opcode::long4);
+    append_le(out_, static_cast<std::uint32_t>(little_endian.size()));
+  }
+  out_ += little_endian;
+}
+
+void PickleWriter::real(double value) {
+  op(Opcode::binfloat);
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  for (int shift = 56; shift >= 0; shift -= 8) out_ += static_cast<char>(bits >> shift & 0xFF);
+}
+
+void PickleWriter::bytes(std::string_view value) {
+  global("_codecs", "encode");
+  std::string latin1;
+  for (const char byte : value) append_utf8(latin1, static_cast<unsigned char>(byte));
+  text(latin1);
+  shared_text("latin1");
+  tuple(2);
+  op(Opcode::reduce);
 }
 
 void PickleWriter::text(std::string_view value) {
@@ -49,7 +75,7 @@ void PickleWriter::shared_text(std::string_view value) {
   std::string key = "t" + std::string(value);
   if (recall(key)) return;
   text(value);
-  remember(std::move(key));
+  shared_.emplace(std::move(key), put());
 }
 
 void PickleWriter::global(std::string_view module, std::string_view name) {
@@ -58,7 +84,7 @@ void PickleWriter::global(std::string_view module, std::string_view name) {
   if (recall(key)) return;
   op(Opcode::global);
   out_.append(module).append("\n").append(name).append("\n");
-  remember(std::move(key));
+  shared_.emplace(std::move(key), put());
 }
 
 void PickleWriter::tuple(std::size_t size) {
@@ -71,9 +97,8 @@ std::string PickleWriter::finish() {
   return std::move(out_);
 }
 
-void PickleWriter::remember(std::string key) {
-  auto index = static_cast<std::uint32_t>(memo_.size());
-  memo_.emplace(std::move(key), index);
+std::uint32_t PickleWriter::put() {
+  const std::uint32_t index = put_++;
   if (index <= 0xFF) {
     op(Opcode::binput);
     append_le(out_, static_cast<std::uint8_t>(index));
@@ -81,18 +106,23 @@ void PickleWriter::remember(std::string key) {
     op(Opcode::long_binput);
     append_le(out_, index);
   }
+  return index;
+}
+
+void PickleWriter::get(std::uint32_t index) {
+  if (index <= 0xFF) {
+    op(Opcode::binget);
+    append_le(out_, static_cast<std::uint8_t>(index));
+  } else {
+    op(Opcode::long_binget);
+    append_le(out_, index);
+  }
 }
 
 bool PickleWriter::recall(const std::string& key) {
-  auto known = memo_.find(key);
-  if (known == memo_.end()) return false;
-  if (known->second <= 0xFF) {
-    op(Opcode::binget);
-    append_le(out_, static_cast<std::uint8_t>(known->second));
-  } else {
-    op(Opcode::long_binget);
-    append_le(out_, known->second);
-  }
+  auto known = shared_.find(key);
+  if (known == shared_.end()) return false;
+  get(known->second);
   return true;
 }
 

@@ -18,6 +18,11 @@ class PickleWriter {
   void op(Opcode opcode) { out_ += static_cast<char>(opcode); }
   void boolean(bool value) { op(value ? Opcode::newtrue : Opcode::newfalse); }
   void integer(std::int64_t value);
+  // Of any size: two's complement, little-endian.
+  void integer(std::string_view little_endian);
+  void real(double value);
+  // _codecs.encode(text, 'latin1'): protocol 2 has no bytes.
+  void bytes(std::string_view value);
   // UTF-8, in which surrogates may stand.
   void text(std::string_view value);
   // The same for what occurs again and again: written once, then taken from the memo.
@@ -34,15 +39,19 @@ class PickleWriter {
   // The last `size` values; more than three stand above a MARK.
   void tuple(std::size_t size);
 
+  // Puts the last value into the memo, under a number of its own; get() brings it again.
+  std::uint32_t put();
+  void get(std::uint32_t index);
+
   // STOP; the whole stream.
   std::string finish();
 
  private:
-  void remember(std::string key);
   bool recall(const std::string& key);
 
   std::string out_;
-  std::unordered_map<std::string, std::uint32_t> memo_;
+  std::uint32_t put_ = 0;  // entries of the memo
+  std::unordered_map<std::string, std::uint32_t> shared_;
 };
 
 // Writes the entries of a dict that is on the stack, in batches as Python does: an unpickler's

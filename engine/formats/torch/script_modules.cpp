@@ -199,8 +199,8 @@ class ModuleWalk {
     }
     NodeId state = graph_.object(node).state;
     std::string kept = state == kNoNode ? "nothing" : summary(graph_, state);
-    return filler_.add_extra(node, path(),
-                             "what " + type.name + " keeps with __getstate__: " + kept);
+    return filler_.add_extra(node,
+                             {path(), "what " + type.name + " keeps with __getstate__: " + kept});
   }
 
   // An attribute that is of no state dict.
@@ -220,7 +220,7 @@ class ModuleWalk {
     } else {
       text = summary(graph_, value);
     }
-    return filler_.add_extra(value, prefix_ + attribute.name, std::move(text));
+    return filler_.add_extra(value, {prefix_ + attribute.name, std::move(text)});
   }
 
   const PickleGraph& graph_;

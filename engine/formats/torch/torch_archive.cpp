@@ -192,8 +192,9 @@ Result<TorchArchive> TorchArchive::read(std::shared_ptr<InputFile> file, ZipRead
   REGRAFT_TRY(std::string stream, archive.read_metadata(*pickle, limits.pickle_bytes));
   archive.digester_.update(as_bytes(zip.central_directory()));
   archive.origin_ = record_origin(zip, *pickle);
-  REGRAFT_TRY(archive.graph_, read_pickle(std::move(stream), archive.origin_, limits));
-  REGRAFT_TRY(archive.storages_, TorchStorages::read(archive.graph_, archive.origin_, zip));
+  REGRAFT_TRY(PickleGraph graph, read_pickle(std::move(stream), archive.origin_, limits));
+  archive.graph_ = std::make_shared<const PickleGraph>(std::move(graph));
+  REGRAFT_TRY(archive.storages_, TorchStorages::read(*archive.graph_, archive.origin_, zip));
   return archive;
 }
 

@@ -24,9 +24,11 @@ class TorchArchive {
                                    const Limits& limits);
 
   [[nodiscard]] const ZipReader& zip() const;
-  [[nodiscard]] const PickleGraph& graph() const { return graph_; }
+  [[nodiscard]] const PickleGraph& graph() const { return *graph_; }
+  [[nodiscard]] std::shared_ptr<const PickleGraph> shared_graph() const { return graph_; }
   [[nodiscard]] const PickleOrigin& origin() const { return origin_; }  // of the graph
   [[nodiscard]] const TorchStorages& storages() const { return storages_; }
+  [[nodiscard]] bool big_endian() const { return big_endian_; }
 
   // Another record that says what the tensors are; the digest of the metadata covers it.
   Result<std::string> read_metadata(const ZipEntry& entry, std::uint64_t limit);
@@ -44,7 +46,7 @@ class TorchArchive {
   Digester digester_{DigestKind::sha256};
   bool big_endian_ = false;
   PickleOrigin origin_;
-  PickleGraph graph_;
+  std::shared_ptr<const PickleGraph> graph_;
   TorchStorages storages_;
 };
 

@@ -73,6 +73,11 @@ bool is_text_or_bytes(const PickleGraph& graph, NodeId id) {
 
 }  // namespace
 
+bool is_of_python(const StorageClass& type) {
+  return std::ranges::none_of(kScriptClasses,
+                              [&](const StorageClass& script) { return script.name == type.name; });
+}
+
 Result<TorchStorages> TorchStorages::read(const PickleGraph& graph, const PickleOrigin& origin,
                                           const ZipReader& zip) {
   TorchStorages result;

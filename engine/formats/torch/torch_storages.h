@@ -21,6 +21,9 @@ struct StorageClass {
   std::string_view quantized;  // "qint8"; empty for all others
 };
 
+// Whether Python's torch has a class of that name; torch.jit.save has names of its own.
+bool is_of_python(const StorageClass& type);
+
 // One storage, as the first persistent id with its key has it.
 struct TorchStorage {
   const StorageClass* type = nullptr;

@@ -2,11 +2,16 @@
 
 #include <array>
 #include <cassert>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/hash.h"
+#include "formats/torch/kept_graph.h"
 #include "formats/torch/little_endian.h"
 #include "formats/torch/pickle_writer.h"
+#include "formats/torch/torch_extras.h"
 #include "formats/torch/utf8_surrogates.h"
 #include "formats/torch/zip_writer.h"
 
@@ -16,17 +21,39 @@ namespace {
 constexpr std::string_view kRoot = "archive/";
 constexpr std::uint64_t kAlignment = 64;
 
+constexpr std::string_view kUntyped = "UntypedStorage";
+
 // What torch reads as the type of a storage: a class with an element type, or none.
 struct StorageType {
   std::optional<DType> dtype;  // empty: untyped
   bool used = false;
+  std::string_view storage_class = kUntyped;
+  std::uint64_t numel = 0;
 };
 
+// The content that is kept is torch's own: only its reader makes any for this format.
+const TorchExtras* kept_content(const OutputCatalog& output) {
+  return static_cast<const TorchExtras*>(output.surroundings.content.get());
+}
+
 // A storage is typed when all its tensors are of one dtype that has a class, as torch.save has it.
-// Tensors of an untyped one say their dtype themselves (_rebuild_tensor_v3).
+// Tensors of an untyped one say their dtype themselves (_rebuild_tensor_v3). A storage of content
+// that is kept has the type that this content gives it.
 std::vector<StorageType> storage_types(const OutputCatalog& output) {
   std::vector<StorageType> types(output.storages.size());
+  for (const auto& [source, index] : output.surroundings.storages) {
+    const TorchStorage& storage = kept_content(output)->torch_storages().all()[source];
+    StorageType& type = types[index];
+    if (!storage.type->name.ends_with(kUntyped)) {
+      if (storage.type->quantized.empty()) type.dtype = storage.type->dtype;
+      type.storage_class = storage.type->name;
+    }
+    type.numel = storage.numel;
+  }
+  std::vector<bool> kept(types.size());
+  for (const auto& [source, index] : output.surroundings.storages) kept[index] = true;
   for (const Tensor& tensor : output.tensors) {
+    if (kept[tensor.storage]) continue;
     StorageType& type = types[tensor.storage];
     bool fits = !info(tensor.dtype).storage_class.empty() &&
                 output.storages[tensor.storage].nbytes % itemsize(tensor.dtype) == 0;
@@ -37,6 +64,14 @@ std::vector<StorageType> storage_types(const OutputCatalog& output) {
       type.dtype.reset();
     }
   }
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (kept[i]) continue;
+    StorageType& type = types[i];
+    type.numel = output.storages[i].nbytes;
+    if (!type.dtype) continue;
+    type.storage_class = info(*type.dtype).storage_class;
+    type.numel /= itemsize(*type.dtype);
+  }
   return types;
 }
 
@@ -46,6 +81,24 @@ class StateDictPickle {
       : output_(output), types_(storage_types(output)) {}
 
   std::string write() {
+    if (const TorchExtras* content = kept_content(output_)) {
+      const Surroundings& around = output_.surroundings;
+      std::unordered_map<std::uint32_t, std::uint32_t> index(around.storages.begin(),
+                                                             around.storages.end());
+      KeptGraph(*content, around.places, around.root)
+          .write(
+              out_, [&] { state_dict(); },
+              [&](NodeId node) {
+                storage(index.at(content->torch_storages().use_of(node).index));
+              });
+    } else {
+      state_dict();
+    }
+    return out_.finish();
+  }
+
+ private:
+  void state_dict() {
     ordered_dict();
     PickleEntries entries(out_);
     for (const Tensor& tensor : output_.tensors) {
@@ -59,10 +112,8 @@ class StateDictPickle {
     }
     entries.finish();
     if (output_.has_module_metadata) module_metadata();
-    return out_.finish();
   }
 
- private:
   void ordered_dict() {
     out_.global("collections", "OrderedDict");
     out_.op(Opcode::empty_tuple);
@@ -82,8 +133,8 @@ class StateDictPickle {
   // torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, OrderedDict()
   // [, bits]), or _v3 with the dtype before the bits.
   void plain(const Tensor& tensor, bool requires_grad) {
-    const StorageType& type = types_[tensor.storage];
-    out_.global("torch._utils", type.dtype ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
+    const bool typed = types_[tensor.storage].dtype == tensor.dtype;
+    out_.global("torch._utils", typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
     out_.op(Opcode::mark);
     storage(tensor.storage);
     out_.integer(tensor.offset);
@@ -91,7 +142,7 @@ class StateDictPickle {
     out_.integers(tensor.strides);
     out_.boolean(requires_grad);
     ordered_dict();
-    if (!type.dtype) out_.global("torch", name(tensor.dtype));
+    if (!typed) out_.global("torch", name(tensor.dtype));
     if (tensor.conj || tensor.neg) bits(tensor);
     out_.op(Opcode::tuple);
     out_.op(Opcode::reduce);
@@ -100,17 +151,12 @@ class StateDictPickle {
   // The persistent id ('storage', class, key, 'cpu', size).
   void storage(std::uint32_t index) {
     const StorageType& type = types_[index];
-    std::uint64_t nbytes = output_.storages[index].nbytes;
     out_.op(Opcode::mark);
     out_.shared_text("storage");
-    if (type.dtype) {
-      out_.global("torch", info(*type.dtype).storage_class);
-    } else {
-      out_.global("torch.storage", "UntypedStorage");
-    }
+    out_.global(type.storage_class == kUntyped ? "torch.storage" : "torch", type.storage_class);
     out_.text(std::to_string(index));
     out_.shared_text("cpu");
-    out_.integer(static_cast<std::int64_t>(type.dtype ? nbytes / itemsize(*type.dtype) : nbytes));
+    out_.integer(static_cast<std::int64_t>(type.numel));
     out_.op(Opcode::tuple);
     out_.op(Opcode::binpersid);
   }
@@ -201,11 +247,33 @@ Result<Archive> lay_out(const OutputCatalog& output) {
   return archive;
 }
 
+// That the state dict has a place, and room for what is added to it.
+Status check_surroundings(const OutputCatalog& output) {
+  const TorchExtras* content = kept_content(output);
+  if (content == nullptr) return Done{};
+  const Surroundings& around = output.surroundings;
+  if (const std::string why = content->refuses_way_to(around.root); !why.empty())
+    return error(Code::cannot_write, {},
+                 "the state dict cannot be put back where it was, at " + quoted(around.root_path) +
+                     ": " + why,
+                 "`output: {container: flat}` writes it alone, with `extras: drop`");
+  std::unordered_set<std::string> names;
+  for (const Tensor& tensor : output.tensors) names.insert(tensor.name);
+  for (std::string& key : KeptGraph(*content, around.places, around.root).added_keys())
+    if (!names.insert(key).second)
+      return error(
+          Code::collision, {},
+          "a value that is kept and another entry of the state dict have one name, " + quoted(key),
+          "rename the tensor, or drop the value with a case of `extras`");
+  return Done{};
+}
+
 class TorchZipWriter final : public Writer {
  public:
   bool shares_storages() const override { return true; }
   bool holds_strides() const override { return true; }
   bool wants_crc32() const override { return true; }
+  bool holds_surroundings() const override { return true; }
 
   std::optional<std::string> refuses(const Tensor& tensor) const override {
     if (!tensor.unsupported.empty()) return "a .pt file cannot hold " + tensor.unsupported;
@@ -224,6 +292,7 @@ class TorchZipWriter final : public Writer {
       if (!is_utf8_with_surrogates(module.module))
         return error(Code::cannot_write, file_location({}, std::nullopt, module.module),
                      "the name of a module is not UTF-8, and names in a .pt file are");
+    REGRAFT_CHECK(check_surroundings(output));
     REGRAFT_TRY(Archive archive, lay_out(output));
     Layout layout;
     layout.size = archive.zip.end() + archive.zip.directory_size();

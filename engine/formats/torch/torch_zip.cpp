@@ -8,10 +8,13 @@
 //   archive/version                    "3\n"
 //   archive/.data/serialization_id     a hash
 #include <array>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "formats/format.h"
 #include "formats/torch/torch_archive.h"
+#include "formats/torch/torch_extras.h"
 #include "formats/torch/torch_values.h"
 #include "formats/torch/torch_writer.h"
 #include "formats/torch/zip_reader.h"
@@ -57,8 +60,13 @@ class TorchZipFormat final : public Format {
     REGRAFT_CHECK(check_kind(zip));
     REGRAFT_TRY(TorchArchive archive, TorchArchive::read(std::move(file), std::move(zip), limits));
     REGRAFT_TRY(Catalog catalog, archive.start_catalog(name(), limits));
-    REGRAFT_CHECK(
+    REGRAFT_TRY(
+        std::vector<PlaceInPickle> places,
         read_values(archive.graph(), archive.origin(), archive.storages(), limits, catalog));
+    // The values of the pickle are needed no longer where there are but tensors.
+    if (!catalog.extras.empty() || catalog.containers.size() > 1)
+      catalog.extra_content = std::make_shared<TorchExtras>(
+          archive.shared_graph(), archive.storages(), archive.big_endian(), std::move(places));
     return std::move(archive).finish(std::move(catalog), [](std::string_view) { return false; });
   }
   const Writer* writer() const override { return &torch_zip_writer(); }
