@@ -57,7 +57,11 @@ void set_inputs(const std::string& source, const MigrationOptions& options, Requ
   if (!options.target.empty()) request.target = options.target;
 }
 
-void set_options(const MigrationOptions& options, Request& request) {
+void set_options(const MigrationOptions& options, Impl& impl) {
+  Request& request = impl.request;
+  for (const auto& [name, value] : options.limits)
+    if (const Status set = set_limit(request.limits, name, value); !set)
+      impl.run->diagnostics.add(set.error());
   request.strict = options.strict;
   request.max_growth = options.max_growth;
   request.no_passes = options.no_passes;
@@ -204,7 +208,7 @@ MigrationReport migrate(const MigrationSpec& spec, const std::string& source,
   auto impl = begin(spec, until);
   impl->request.output = output;
   set_inputs(source, options, impl->request);
-  set_options(options, impl->request);
+  set_options(options, *impl);
   if (until == Stage::execute && output.empty())
     impl->run->diagnostics.add(error(Code::usage, {}, "the output has no name",
                                      "name a file; its suffix sets the format"));
@@ -301,7 +305,7 @@ MigrationReport load_into(Model& model, const MigrationSpec& spec, const std::st
                           const MigrationOptions& options) {
   auto impl = begin(spec, Stage::execute);
   set_inputs(source, options, impl->request);
-  set_options(options, impl->request);
+  set_options(options, *impl);
   impl->request.into_memory = true;
   Diagnostics& diagnostics = impl->run->diagnostics;
   if (impl->request.target)

@@ -17,6 +17,7 @@ Request request_for(const InvertOptions& options, yaml::Node spec) {
   request.spec_path = options.spec;
   request.rules_folder = rules_folder();
   request.set = options.set;
+  request.limits = options.limits;
   request.until = options.source.empty() ? Stage::program : Stage::plan;
   if (!options.source.empty()) request.sources.push_back({"", options.source});
   return request;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/terminal.h"
+#include "formats/limits.h"
 
 namespace regraft::cli {
 
@@ -15,6 +16,7 @@ struct InvertOptions {
   std::string source;  // "" without one
   std::string output;  // "": stdout
   std::vector<std::pair<std::string, std::string>> set;
+  Limits limits;
   ColorMode color = ColorMode::automatic;
 };
 

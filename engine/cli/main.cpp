@@ -73,23 +73,47 @@ void add_policy(CLI::App& app, const Policy& policy, MigrateOptions& options) {
       ->type_name("WORD");
 }
 
-// --set NAME=VALUE
-void add_settings(CLI::App& app, std::vector<std::pair<std::string, std::string>>& set) {
-  app.add_option_function<std::vector<std::string>>(
-         "--set",
-         [&set](const std::vector<std::string>& settings) {
-           for (const std::string& text : settings) {
-             const std::size_t equal = text.find('=');
-             if (equal == std::string::npos || equal == 0)
-               throw CLI::ValidationError("--set", "'" + text + "' is not NAME=VALUE");
-             set.emplace_back(text.substr(0, equal), text.substr(equal + 1));
-           }
-         },
-         "A variable of the spec, repeatable")
-      ->expected(1)
+// An option with one value that may be there several times.
+CLI::Option* repeatable(CLI::Option* option, const std::string& type) {
+  return option->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("NAME=VALUE");
+      ->type_name(type);
+}
+
+// --set NAME=VALUE
+void add_settings(CLI::App& app, std::vector<std::pair<std::string, std::string>>& set) {
+  repeatable(app.add_option_function<std::vector<std::string>>(
+                 "--set",
+                 [&set](const std::vector<std::string>& settings) {
+                   for (const std::string& text : settings) {
+                     const std::size_t equal = text.find('=');
+                     if (equal == std::string::npos || equal == 0)
+                       throw CLI::ValidationError("--set", "'" + text + "' is not NAME=VALUE");
+                     set.emplace_back(text.substr(0, equal), text.substr(equal + 1));
+                   }
+                 },
+                 "A variable of the spec, repeatable"),
+             "NAME=VALUE");
+}
+
+// --limit NAME=N
+void add_limits(CLI::App& app, Limits& limits) {
+  std::string help = "What a reader may be asked for, repeatable:";
+  for (const LimitInfo& limit : all_limits()) help += " " + std::string(limit.name);
+  repeatable(app.add_option_function<std::vector<std::string>>(
+                 "--limit",
+                 [&limits](const std::vector<std::string>& settings) {
+                   for (const std::string& text : settings) {
+                     const Status set = set_limit(limits, text);
+                     if (set) continue;
+                     const Diagnostic& why = set.error();
+                     throw CLI::ValidationError(
+                         "--limit", why.message + (why.hint.empty() ? "" : "; " + why.hint));
+                   }
+                 },
+                 help),
+             "NAME=N");
 }
 
 // What a run is of: spec, source and target.
@@ -100,13 +124,11 @@ void add_input_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("-t,--target", options.request.target,
                  "The model to load into: a checkpoint or a schema")
       ->type_name("TARGET");
-  app.add_option("-e,--rule", options.spec.rules,
-                 "A rule in place of a spec, repeatable: -e 'drop: ^fc\\.'")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("RULE");
+  repeatable(app.add_option("-e,--rule", options.spec.rules,
+                            "A rule in place of a spec, repeatable: -e 'drop: ^fc\\.'"),
+             "RULE");
   add_settings(app, options.request.set);
+  add_limits(app, options.request.limits);
   app.add_option(
          "--root", options.spec.root,
          "The state dict inside the source, in place of the spec's source.root; '' is the top")
@@ -129,12 +151,10 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("--max-growth", options.request.max_growth,
                  "Refuse an output of more than N times the inputs; 0: no limit (default 4)")
       ->type_name("N");
-  app.add_option("--no-pass", options.request.no_passes,
-                 "Leave out a pass of the optimizer, repeatable: the output is the same")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("PASS");
+  repeatable(
+      app.add_option("--no-pass", options.request.no_passes,
+                     "Leave out a pass of the optimizer, repeatable: the output is the same"),
+      "PASS");
   app.add_flag("--strict", options.request.strict, "Rules that match nothing are errors");
   app.add_flag("--json", options.json, "Print the report as JSON");
   app.add_flag("--verbose", options.verbose,
@@ -229,6 +249,7 @@ int parse_and_run(int argc, char** argv) {
       ->add_option("--root", inspect_options.root,
                    "The state dict inside the checkpoint; '' is the top")
       ->type_name("PATH");
+  add_limits(*inspect_command, inspect_options.limits);
   add_word(*inspect_command, "--color", inspect_color, kColors,
            "Colour on a terminal; NO_COLOR is honoured");
 
@@ -274,6 +295,7 @@ int parse_and_run(int argc, char** argv) {
   invert_command->add_option("-o,--output", invert_options.output, "Where the spec goes")
       ->type_name("FILE");
   add_settings(*invert_command, invert_options.set);
+  add_limits(*invert_command, invert_options.limits);
   add_word(*invert_command, "--color", invert_options.color, kColors,
            "Colour on a terminal; NO_COLOR is honoured");
 

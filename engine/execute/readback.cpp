@@ -65,7 +65,7 @@ Result<Checkpoint> read_back(const Schedule& schedule, const std::string& part,
                  "nothing was published; please report this");
   };
   REGRAFT_TRY(std::shared_ptr<InputFile> file, InputFile::open(part));
-  auto opened = schedule.format->open(std::move(file), Limits{});
+  auto opened = schedule.format->open(std::move(file), largest_limits());
   if (!opened.ok()) {
     Diagnostic diagnostic = fault(opened.error().message);
     diagnostic.notes.push_back({opened.error().where, opened.error().message});

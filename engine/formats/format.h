@@ -13,23 +13,9 @@
 #include "base/result.h"
 #include "catalog/catalog.h"
 #include "formats/file.h"
+#include "formats/limits.h"
 
 namespace regraft {
-
-// The limits of the readers (hostile-inputs page); each can be set by an option.
-struct Limits {
-  std::uint64_t pickle_bytes = 100ull << 20;
-  std::uint64_t pickle_opcodes = 20'000'000;
-  std::uint64_t pickle_depth = 1'000;
-  std::uint64_t pickle_stack = 1'000'000;
-  std::uint64_t pickle_memo = 10'000'000;
-  std::uint64_t pickle_string_bytes = 16ull << 20;
-  std::uint64_t pickle_integer_bytes = 1024;
-  std::uint64_t pickle_value_bytes = 1ull << 30;
-  std::uint64_t zip_entries = 1'000'000;
-  std::uint64_t script_bytes = 32ull << 20;  // of the class files of a TorchScript archive
-  std::uint64_t safetensors_header_bytes = 100'000'000;
-};
 
 // Reads the bytes of a checkpoint's storages. Thread-safe.
 class StorageReader {

@@ -447,9 +447,9 @@ class SafetensorsFormat final : public Format {
                      incomplete);
     }
     if (length > limits.safetensors_header_bytes) {
-      return error(Code::limit_exceeded, file_location(file->path(), 0),
-                   "the header has " + std::to_string(length) + " bytes, more than the limit of " +
-                       std::to_string(limits.safetensors_header_bytes));
+      return past_limit(file_location(file->path(), 0),
+                        "the header has " + std::to_string(length) + " bytes", limits,
+                        &Limits::safetensors_header_bytes);
     }
     REGRAFT_TRY(const std::string header, file->read_string(kLengthBytes, length));
     if (header[0] != '{') {

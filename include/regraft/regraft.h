@@ -72,6 +72,9 @@ struct MigrationOptions {
   Digest digest = Digest::xxh3;  // in the report
   // Refuses an output of more than this many times its inputs; 0: none.
   std::uint64_t max_growth = 4;
+  // Limits of the readers, by the names of `--limit` in docs/cli.md: {"pickle-depth", 2000}. A name
+  // that is none, and a number that is not from 1 to the largest, is an error of the run.
+  std::vector<std::pair<std::string, std::uint64_t>> limits = {};
   // Passes of the optimizer that are left out; what is written is the same.
   std::vector<std::string> no_passes = {};
   // What computes tensors. Without one, a migration that has something to compute is refused before

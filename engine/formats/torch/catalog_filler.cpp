@@ -9,18 +9,18 @@ namespace regraft {
 Status CatalogFiller::count(NodeId node, std::size_t steps) {
   steps_ += steps;
   if (steps_ <= limits_.pickle_opcodes) return Done{};
-  return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
-               "the checkpoint's values refer to one another so often that walking them takes "
-               "more than " +
-                   std::to_string(limits_.pickle_opcodes) + " steps");
+  return past_limit(origin_.at(graph_.offset(node)),
+                    "the checkpoint's values refer to one another so often that walking them takes "
+                    "too many steps",
+                    limits_, &Limits::pickle_opcodes);
 }
 
 Status CatalogFiller::charge(NodeId node, std::uint64_t bytes) {
   charged_ += bytes;
   if (charged_ <= limits_.pickle_value_bytes) return Done{};
-  return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
-               "the list of the checkpoint's content needs too much memory; the limit is " +
-                   std::to_string(limits_.pickle_value_bytes) + " bytes");
+  return past_limit(origin_.at(graph_.offset(node)),
+                    "the list of the checkpoint's content needs too much memory", limits_,
+                    &Limits::pickle_value_bytes);
 }
 
 Status CatalogFiller::add_tensor(NodeId node, const std::string& path, std::uint32_t container,

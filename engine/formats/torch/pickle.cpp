@@ -42,7 +42,7 @@ class PickleMachine {
     if (stream_.size() > limits_.pickle_bytes ||
         stream_.size() >= std::numeric_limits<std::uint32_t>::max()) {
       fail_limit("the pickle has " + std::to_string(stream_.size()) + " bytes",
-                 limits_.pickle_bytes);
+                 &Limits::pickle_bytes);
       return *std::move(error_);
     }
     if (stream_.empty()) fail("the pickle is empty");
@@ -55,7 +55,7 @@ class PickleMachine {
         break;
       }
       if (++count > limits_.pickle_opcodes) {
-        fail_limit("the pickle has too many opcodes", limits_.pickle_opcodes);
+        fail_limit("the pickle has too many opcodes", &Limits::pickle_opcodes);
         break;
       }
       opcode_ = static_cast<Opcode>(stream_[position_++]);
@@ -77,10 +77,8 @@ class PickleMachine {
       error_ = error(Code::pickle_corrupt, origin_.at(at_), std::move(message), std::move(hint));
     return false;
   }
-  bool fail_limit(const std::string& message, std::uint64_t limit) {
-    if (!error_)
-      error_ = error(Code::limit_exceeded, origin_.at(at_),
-                     message + "; the limit is " + std::to_string(limit));
+  bool fail_limit(const std::string& message, std::uint64_t Limits::* limit) {
+    if (!error_) error_ = past_limit(origin_.at(at_), message, limits_, limit);
     return false;
   }
   std::string here() const { return std::string(opcode_name(opcode_)); }
@@ -109,7 +107,8 @@ class PickleMachine {
     std::size_t end = stream_.substr(position_, left()).find('\n');
     if (end == std::string_view::npos) return fail("the line of " + here() + " has no end");
     if (end > limits_.pickle_string_bytes)
-      return fail_limit("a line of " + std::to_string(end) + " bytes", limits_.pickle_string_bytes);
+      return fail_limit("a line of " + std::to_string(end) + " bytes",
+                        &Limits::pickle_string_bytes);
     out = stream_.substr(position_, end);
     position_ += end + 1;
     return true;
@@ -121,7 +120,7 @@ class PickleMachine {
     if (!take(length, out)) return false;
     if (length > limits_.pickle_string_bytes)
       return fail_limit("a string of " + std::to_string(length) + " bytes",
-                        limits_.pickle_string_bytes);
+                        &Limits::pickle_string_bytes);
     return true;
   }
   bool signed_length(std::uint64_t& length) {
@@ -137,13 +136,13 @@ class PickleMachine {
   bool charge(std::uint64_t bytes) {
     charged_ += bytes;
     if (charged_ > limits_.pickle_value_bytes)
-      return fail_limit("the pickle's values need too much memory", limits_.pickle_value_bytes);
+      return fail_limit("the pickle's values need too much memory", &Limits::pickle_value_bytes);
     return true;
   }
   bool make(NodeKind kind, std::uint64_t value, NodeId& id, std::uint64_t length = 0,
             std::uint32_t depth = 0) {
     if (!charge(sizeof(Node))) return false;
-    if (graph_.nodes_.size() >= kNoNode) return fail_limit("too many values", kNoNode);
+    if (graph_.nodes_.size() >= kNoNode) return fail("the pickle has too many values");
     id = static_cast<NodeId>(graph_.nodes_.size());
     graph_.nodes_.push_back(
         {kind, depth, static_cast<std::uint32_t>(length), static_cast<std::uint32_t>(at_), value});
@@ -151,7 +150,7 @@ class PickleMachine {
   }
   bool push(NodeId id) {
     if (stack_.size() + marks_.size() >= limits_.pickle_stack)
-      return fail_limit("the pickle's stack is too long", limits_.pickle_stack);
+      return fail_limit("the pickle's stack is too long", &Limits::pickle_stack);
     stack_.push_back(id);
     return true;
   }
@@ -185,7 +184,7 @@ class PickleMachine {
   bool push_decimal(std::string_view text) {
     if (text.size() > limits_.pickle_integer_bytes)
       return fail_limit("an integer of " + std::to_string(text.size()) + " digits",
-                        limits_.pickle_integer_bytes);
+                        &Limits::pickle_integer_bytes);
     std::optional<std::string> bytes = parse_decimal(text);
     if (!bytes) return fail(here() + " is not followed by a decimal integer");
     return push_integer(*bytes, false);
@@ -201,7 +200,7 @@ class PickleMachine {
     if (holder == held || depth(held) < depth(holder)) return true;
     std::uint64_t deeper = std::uint64_t{depth(held)} + 1;
     if (deeper > limits_.pickle_depth)
-      return fail_limit("the pickle's values are nested too deep", limits_.pickle_depth);
+      return fail_limit("the pickle's values are nested too deep", &Limits::pickle_depth);
     graph_.nodes_[holder].depth = static_cast<std::uint32_t>(deeper);
     return true;
   }
@@ -383,7 +382,7 @@ bool PickleMachine::step() {
       if (!take(u64, bytes)) return false;
       if (u64 > limits_.pickle_integer_bytes)
         return fail_limit("an integer of " + std::to_string(u64) + " bytes",
-                          limits_.pickle_integer_bytes);
+                          &Limits::pickle_integer_bytes);
       return push_integer(bytes, true);
     case Opcode::float_text:
       return text_float();
@@ -403,7 +402,7 @@ bool PickleMachine::step() {
       if (!signed_length(u64) || !take(u64, bytes)) return false;
       if (u64 > limits_.pickle_string_bytes)
         return fail_limit("a string of " + std::to_string(u64) + " bytes",
-                          limits_.pickle_string_bytes);
+                          &Limits::pickle_string_bytes);
       return push_text(NodeKind::text, bytes);
     case Opcode::short_binstring:
       return sized<std::uint8_t>(bytes) && push_text(NodeKind::text, bytes);
@@ -510,7 +509,7 @@ bool PickleMachine::step() {
     // The stack and the memo.
     case Opcode::mark:
       if (stack_.size() + marks_.size() >= limits_.pickle_stack)
-        return fail_limit("the pickle's stack is too long", limits_.pickle_stack);
+        return fail_limit("the pickle's stack is too long", &Limits::pickle_stack);
       marks_.push_back(stack_.size());
       return true;
     case Opcode::pop:
@@ -616,7 +615,7 @@ bool PickleMachine::memo_put(std::uint64_t index) {
     return true;
   }
   if (memo_.size() + sparse_memo_.size() >= limits_.pickle_memo)
-    return fail_limit("the pickle's memo is too long", limits_.pickle_memo);
+    return fail_limit("the pickle's memo is too long", &Limits::pickle_memo);
   bool next = index == memo_.size();
   if (!charge(next ? 2 * sizeof(NodeId) : 64)) return false;
   if (next) {

@@ -40,12 +40,11 @@ Result<const ScriptClasses::File*> ScriptClasses::file(std::string_view qualifie
                      quoted(std::string(qualifier) + "." + std::string(name)) + " is missing",
                  std::string(kAgain));
   if (entry->size > limits_.script_bytes - bytes_)
-    return error(Code::limit_exceeded, record_place(zip, *entry),
-                 "the class files have more than " + std::to_string(limits_.script_bytes) +
-                     " bytes together, which is the limit",
-                 "save the state dict: torch.save(torch.jit.load(FILE).state_dict(), OUT)");
+    return past_limit(record_place(zip, *entry), "the class files have too many bytes together",
+                      limits_, &Limits::script_bytes);
   bytes_ += entry->size;
-  REGRAFT_TRY(const std::string text, archive_.read_metadata(*entry, limits_.script_bytes));
+  REGRAFT_TRY(const std::string text,
+              archive_.read_metadata(*entry, limits_, &Limits::script_bytes));
   PickleOrigin origin = record_origin(zip, *entry);
   REGRAFT_TRY(file.classes, read_script_source(text, origin));
   file.record = origin.record;

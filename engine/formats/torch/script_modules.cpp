@@ -105,9 +105,8 @@ class ModuleWalk {
     if (open_[node])
       return corrupt(Code::pickle_corrupt, node, here() + " contains itself as a module");
     if (frames_.size() >= limits_.pickle_depth)
-      return error(
-          Code::limit_exceeded, origin_.at(graph_.offset(node)),
-          "the modules are nested too deep; the limit is " + std::to_string(limits_.pickle_depth));
+      return past_limit(origin_.at(graph_.offset(node)), "the modules are nested too deep", limits_,
+                        &Limits::pickle_depth);
     REGRAFT_CHECK(filler_.count(node, 1 + type.attributes.size()));
     REGRAFT_CHECK(filler_.charge(node, prefix_.size()));
     if (type.sets_state) return add_made_by_code(node, type);

@@ -76,7 +76,8 @@ class TorchRecordReader final : public StorageReader {
     if (cached_ != &entry) {
       bytes_.reset();
       cached_ = nullptr;
-      REGRAFT_TRY(std::string bytes, zip_.read(entry, inflate_limit_));
+      REGRAFT_TRY(std::string bytes,
+                  zip_.read(entry, inflate_limit_, how_to_raise(&Limits::pickle_value_bytes)));
       bytes_ = std::make_shared<const std::string>(std::move(bytes));
       cached_ = &entry;
     }
@@ -100,11 +101,11 @@ Diagnostic missing(const ZipReader& zip, std::string_view path) {
                "the file was not written by torch, or was packed again without it");
 }
 
-Status check_version(const ZipReader& zip, const Limits& limits) {
+Status check_version(const ZipReader& zip) {
   const ZipEntry* entry = zip.find(".data/version");
   if (entry == nullptr) entry = zip.find("version");
   if (entry == nullptr) return missing(zip, "version");
-  REGRAFT_TRY(std::string text, zip.read(*entry, std::min(kSmallRecord, limits.pickle_bytes)));
+  REGRAFT_TRY(std::string text, zip.read(*entry, kSmallRecord));
   std::string_view digits = text;
   if (digits.ends_with('\n')) digits.remove_suffix(1);
   bool number = !digits.empty() && digits.size() <= 3 &&
@@ -186,10 +187,10 @@ Result<TorchArchive> TorchArchive::read(std::shared_ptr<InputFile> file, ZipRead
   const ZipReader& zip = archive.zip();
   const ZipEntry* pickle = zip.find("data.pkl");
   if (pickle == nullptr) return missing(zip, "data.pkl");
-  REGRAFT_CHECK(check_version(zip, limits));
+  REGRAFT_CHECK(check_version(zip));
   REGRAFT_TRY(archive.big_endian_, is_big_endian(zip));
 
-  REGRAFT_TRY(std::string stream, archive.read_metadata(*pickle, limits.pickle_bytes));
+  REGRAFT_TRY(std::string stream, archive.read_metadata(*pickle, limits, &Limits::pickle_bytes));
   archive.digester_.update(as_bytes(zip.central_directory()));
   archive.origin_ = record_origin(zip, *pickle);
   REGRAFT_TRY(PickleGraph graph, read_pickle(std::move(stream), archive.origin_, limits));
@@ -200,8 +201,9 @@ Result<TorchArchive> TorchArchive::read(std::shared_ptr<InputFile> file, ZipRead
 
 const ZipReader& TorchArchive::zip() const { return reader_->zip(); }
 
-Result<std::string> TorchArchive::read_metadata(const ZipEntry& entry, std::uint64_t limit) {
-  REGRAFT_TRY(std::string bytes, zip().read(entry, limit));
+Result<std::string> TorchArchive::read_metadata(const ZipEntry& entry, const Limits& limits,
+                                                std::uint64_t Limits::* limit) {
+  REGRAFT_TRY(std::string bytes, zip().read(entry, limits.*limit, how_to_raise(limit)));
   digester_.update(as_bytes(bytes));
   return bytes;
 }
@@ -215,10 +217,9 @@ Result<Catalog> TorchArchive::start_catalog(std::string_view format, const Limit
   for (const TorchStorage& storage : storages_.all()) {
     const ZipEntry& entry = *storage.entry;
     if (entry.deflated && entry.size > limits.pickle_value_bytes)
-      return error(Code::limit_exceeded, record_place(zip(), entry),
-                   "a compressed storage has " + std::to_string(entry.size) +
-                       " bytes; the limit is " + std::to_string(limits.pickle_value_bytes),
-                   "pack the archive again without compression");
+      return past_limit(record_place(zip(), entry),
+                        "a compressed storage has " + std::to_string(entry.size) + " bytes", limits,
+                        &Limits::pickle_value_bytes);
     catalog.storages.push_back(
         {entry.size, std::string(entry.name), entry.data_offset, entry.crc32});
   }

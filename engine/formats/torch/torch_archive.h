@@ -31,7 +31,8 @@ class TorchArchive {
   [[nodiscard]] bool big_endian() const { return big_endian_; }
 
   // Another record that says what the tensors are; the digest of the metadata covers it.
-  Result<std::string> read_metadata(const ZipEntry& entry, std::uint64_t limit);
+  Result<std::string> read_metadata(const ZipEntry& entry, const Limits& limits,
+                                    std::uint64_t Limits::* limit);
 
   // The file and its storages; no tensors yet.
   [[nodiscard]] Result<Catalog> start_catalog(std::string_view format, const Limits& limits) const;

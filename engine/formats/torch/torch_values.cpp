@@ -79,9 +79,9 @@ class Walk {
   Status enter(NodeId node, std::int32_t parent, ExtraPlace place) {
     REGRAFT_CHECK(filler_.count(node, 1));
     if (frames_.size() >= limits_.pickle_depth)
-      return error(Code::limit_exceeded, origin_.at(graph_.offset(node)),
-                   "the checkpoint's values are nested too deep; the limit is " +
-                       std::to_string(limits_.pickle_depth));
+      return past_limit(origin_.at(graph_.offset(node)),
+                        "the checkpoint's values are nested too deep", limits_,
+                        &Limits::pickle_depth);
     Frame frame{};
     frame.node = node;
     frame.path_size = path_.size();

@@ -291,9 +291,9 @@ Result<ZipReader::Directory> ZipReader::widen(Directory directory, std::uint64_t
 Status ZipReader::read_directory(const Directory& directory, const Limits& limits) {
   Location where = file_location(file_->path(), directory.offset);
   if (directory.entries > limits.zip_entries)
-    return error(Code::limit_exceeded, std::move(where),
-                 "the zip archive has " + std::to_string(directory.entries) +
-                     " entries; the limit is " + std::to_string(limits.zip_entries));
+    return past_limit(std::move(where),
+                      "the zip archive has " + std::to_string(directory.entries) + " entries",
+                      limits, &Limits::zip_entries);
   if (directory.entries > directory.size / kCentralSize)
     return corrupt(directory.offset, {}, "the central directory is too short for its entries");
   std::uint64_t most =
@@ -303,7 +303,8 @@ Status ZipReader::read_directory(const Directory& directory, const Limits& limit
   if (directory.size > most)
     return error(Code::limit_exceeded, std::move(where),
                  "the central directory has " + std::to_string(directory.size) +
-                     " bytes; the limit is " + std::to_string(most));
+                     " bytes; the limit is " + std::to_string(most),
+                 how_to_raise(&Limits::zip_entries));
   REGRAFT_TRY(std::string bytes, file_->read_string(directory.offset, directory.size));
   directory_ = std::make_unique<std::string>(std::move(bytes));
   entries_.reserve(directory.entries);
@@ -517,12 +518,14 @@ const ZipEntry* ZipReader::find(std::string_view path) const {
   return &entries_[found->second];
 }
 
-Result<std::string> ZipReader::read(const ZipEntry& entry, std::uint64_t limit) const {
+Result<std::string> ZipReader::read(const ZipEntry& entry, std::uint64_t limit,
+                                    std::string hint) const {
   Location where = file_location(file_->path(), entry.data_offset, std::string(entry.name));
   if (entry.size > limit)
     return error(Code::limit_exceeded, std::move(where),
                  "the entry has " + std::to_string(entry.size) + " bytes; the limit is " +
-                     std::to_string(limit));
+                     std::to_string(limit),
+                 std::move(hint));
   std::string bytes;
   if (!entry.deflated) {
     REGRAFT_TRY(bytes, file_->read_string(entry.data_offset, entry.size));

@@ -44,8 +44,10 @@ class ZipReader {
   [[nodiscard]] const ZipEntry* find(std::string_view path) const;
   [[nodiscard]] std::string_view central_directory() const { return *directory_; }
 
-  // All bytes of an entry, inflated; at most `limit`. The CRC is checked where it is stated.
-  [[nodiscard]] Result<std::string> read(const ZipEntry& entry, std::uint64_t limit) const;
+  // All bytes of an entry, inflated; at most `limit`, and `hint` says how to have more. The CRC is
+  // checked where it is stated.
+  [[nodiscard]] Result<std::string> read(const ZipEntry& entry, std::uint64_t limit,
+                                         std::string hint = {}) const;
 
  private:
   struct CaseFoldHash {
