@@ -186,11 +186,14 @@ std::unique_ptr<Run> run(const Request& request) {
     diagnostics.add(broken_law(*broken));
   if (diagnostics.has_errors() || !format) return result;
 
-  run.schedule = make_schedule(*run.plan, *run.program, run.inputs, *format,
-                               {.verify = request.execute.verify,
-                                .max_growth = request.max_growth,
-                                .byte_ranges = passes->byte_ranges},
-                               diagnostics);
+  run.schedule = make_schedule(
+      *run.plan, *run.program, run.inputs, *format,
+      {.verify = request.execute.verify,
+       .max_growth = request.max_growth,
+       .digests = request.execute.digest != DigestKind::none || request.execute.verify_output,
+       .digests_of_inputs = request.execute.digest_inputs,
+       .byte_ranges = passes->byte_ranges},
+      diagnostics);
   if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
 
   Result<Executed> executed = execute_into(request, run);

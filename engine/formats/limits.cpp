@@ -88,7 +88,8 @@ Status set_limit(Limits& limits, std::string_view setting) {
   constexpr std::array<std::string_view, 3> kUnits = {"KiB", "MiB", "GiB"};
   if (problem == std::errc() && limit->bytes)
     for (std::size_t i = 0; i < kUnits.size(); ++i)
-      if (unit == kUnits[i]) value = checked_mul(number, std::uint64_t{1024} << (10 * i)).value_or(UINT64_MAX);
+      if (unit == kUnits[i])
+        value = checked_mul(number, std::uint64_t{1024} << (10 * i)).value_or(UINT64_MAX);
   if (problem == std::errc::result_out_of_range) value = UINT64_MAX;
   if (!value)
     return wrong("the limit " + std::string(limit->name) + " is a number" +

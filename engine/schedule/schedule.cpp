@@ -342,19 +342,11 @@ class Scheduler {
     }
   }
 
-  // A view of few bytes may state any size; what is written of it is bounded by what was given. A
-  // schema has no data in it and is given all the same: who names it says how large the model is.
+  // A view of few bytes may state any size; what is written of it is bounded by what was given.
   void check_growth() {
     if (options_.max_growth == 0) return;
-    std::uint64_t given = 0, written = 0;
-    for (const Catalog* catalog : catalogs_) given = saturated_sum(given, catalog->file_bytes);
-    if (inputs_.target && !inputs_.target->has_values) {
-      for (const Tensor& tensor : inputs_.target->tensors) {
-        given = saturated_sum(given, nbytes(tensor));
-      }
-    }
+    std::uint64_t most_bytes = 0, written = 0;
     const ScheduledTensor* worst = nullptr;
-    std::uint64_t most_bytes = 0;
     for (const ScheduledTensor& tensor : schedule_.tensors) {
       const ScheduledStorage& storage = schedule_.storages[tensor.tensor.storage];
       if (worst && storage.nbytes <= most_bytes) continue;
@@ -364,15 +356,58 @@ class Scheduler {
     for (const ScheduledStorage& storage : schedule_.storages) {
       written = saturated_sum(written, storage.nbytes);
     }
-    const std::uint64_t most =
-        saturated_sum(checked_mul(given, options_.max_growth).value_or(UINT64_MAX), kGrowthSlack);
-    if (written <= most || !worst) return;  // storages of the inputs alone do not grow
+    if (written > most_allowed() && worst) {
+      refuse(Code::limit_exceeded,
+             "the output would have " + std::to_string(written) + " bytes, more than " +
+                 times_given() + "; the largest tensor is " + quoted(worst->tensor.name) + ", " +
+                 to_string(worst->tensor.shape),
+             remedy(plan_.tensors[worst->planned]) + ", or allow it with --max-growth");
+      return;
+    }
+    check_digests();
+  }
+
+  // A view may have few bytes again and again, without end: also where they are written once, a
+  // digest is of all of its elements.
+  void check_digests() {
+    if (!options_.digests && !options_.digests_of_inputs) return;
+    std::uint64_t bytes = 0, most = 0;
+    std::string largest;
+    const auto count = [&](const Tensor& tensor) {
+      if (!tensor.unsupported.empty()) return;
+      const std::uint64_t size = nbytes(tensor);
+      bytes = saturated_sum(bytes, size);
+      if (size < most) return;
+      most = size;
+      largest = quoted(tensor.name) + ", " + to_string(tensor.shape);
+    };
+    for (const ScheduledTensor& tensor : schedule_.tensors) count(tensor.tensor);
+    if (options_.digests_of_inputs)
+      for (const Catalog* catalog : catalogs_)
+        for (const Tensor& tensor : catalog->tensors) count(tensor);
+    if (bytes <= most_allowed()) return;
     refuse(Code::limit_exceeded,
-           "the output would have " + std::to_string(written) + " bytes, more than " +
-               std::to_string(options_.max_growth) + " times the " + std::to_string(given) +
-               " of the input files; the largest tensor is " + quoted(worst->tensor.name) + ", " +
-               to_string(worst->tensor.shape),
-           remedy(plan_.tensors[worst->planned]) + ", or allow it with --max-growth");
+           "the digests would be of " + std::to_string(bytes) + " bytes, more than " +
+               times_given() + "; the largest tensor is " + largest,
+           "--digest none writes it without them, or allow it with --max-growth");
+  }
+
+  // A schema has no data in it and is given all the same: who names it says how large the model is.
+  [[nodiscard]] std::uint64_t given() const {
+    std::uint64_t bytes = 0;
+    for (const Catalog* catalog : catalogs_) bytes = saturated_sum(bytes, catalog->file_bytes);
+    if (inputs_.target && !inputs_.target->has_values)
+      for (const Tensor& tensor : inputs_.target->tensors)
+        bytes = saturated_sum(bytes, nbytes(tensor));
+    return bytes;
+  }
+  [[nodiscard]] std::uint64_t most_allowed() const {
+    return saturated_sum(checked_mul(given(), options_.max_growth).value_or(UINT64_MAX),
+                         kGrowthSlack);
+  }
+  [[nodiscard]] std::string times_given() const {
+    return std::to_string(options_.max_growth) + " times the " + std::to_string(given()) +
+           " of the input files";
   }
 
   // What stands beside the tensors. One kind of file holds a `_metadata` of modules, the other a

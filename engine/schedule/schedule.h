@@ -78,6 +78,9 @@ struct ScheduleOptions {
   // Data that is copied may have this many times the bytes of the input files: a view with stride 0
   // states any size over a few bytes. 0: no limit.
   std::uint64_t max_growth = 4;
+  // Digests will be made of all tensors, and of those of the inputs too: what they are of is
+  // bounded in the same way.
+  bool digests = false, digests_of_inputs = false;
   // The pass of that name: tensors that lie in parts in the inputs are no Evaluate but Parts.
   bool byte_ranges = true;
 };

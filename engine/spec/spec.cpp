@@ -109,11 +109,13 @@ class Reader {
       return false;
     }
     if (*number != kLanguageVersion) {
-      diagnostics_.add(
-          error(Code::version_mismatch, version->where,
-                "the spec is written in language version " + version->text +
-                    ", this program reads version 1",
-                *number > kLanguageVersion ? "use a newer regraft" : "write `regraft: 1`"));
+      diagnostics_.add(error(Code::version_mismatch, version->where,
+                             "the spec is written in language version " + version->text +
+                                 ", this program reads version 1",
+                             // Nobody writes 010 and means ten.
+                             *number > kLanguageVersion && !version->text.starts_with('0')
+                                 ? "use a newer regraft"
+                                 : "write `regraft: 1`"));
       return false;
     }
     return true;

@@ -133,7 +133,8 @@ def test_case_80_misspelt_and_other_than_it_looks(tmp_path, spec, code, words):
 
 
 def test_case_80_what_looks_octal_is_decimal_or_refused(tmp_path):
-    refused_spec(tmp_path, b"regraft: 010\nrules: []\n", "version-mismatch", "010")
+    refused_spec(tmp_path, b"regraft: 010\nrules: []\n", "version-mismatch", "010", "write `regraft: 1`")
+    refused_spec(tmp_path, b"regraft: 2\nrules: []\n", "version-mismatch", "use a newer regraft")
     refused_spec(tmp_path, "rules: [{drop: weight, count: 010}]\n", "count-unmet", status=1)
     names = tuple(f"{i}.weight" for i in range(10))
     assert taken(tmp_path, "rules: [{drop: weight, count: 010}]\n", names) == {}  # ten, not eight
@@ -163,6 +164,11 @@ def test_case_81_counts_without_end(tmp_path, pattern, place):
 
 def test_case_81_at_the_limit(tmp_path):
     assert taken(tmp_path, "rules: [{drop: '^a{1000}$'}]\n", ("a" * 1000, "a" * 1001)) == {"a" * 1001: 4}
+
+
+def test_case_81_classes_are_of_bytes(tmp_path):
+    """As UTF-8 this would be a program of megabytes; of bytes it is a small one."""
+    assert taken(tmp_path, r"rules: [{drop: '^\pL{1000}$'}]" + "\n", ("a" * 1000, "1" * 1000)) == {"1" * 1000: 4}
 
 
 @pytest.mark.parametrize("pattern", [r"(a|aa)+$", r"(a+)+$", r"(a*)*b", r"(.*)(.*)(.*)(.*)(.*)x", r"(x+x+)+y"])

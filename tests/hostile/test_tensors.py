@@ -138,6 +138,21 @@ def test_case_45_expanded_past_the_budget(tmp_path, size):
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("size", [(2**40,), (2**20, 2**20)])
+@pytest.mark.parametrize("options", [[], ["--digest", "sha256"], ["--digest-inputs"], ["--digest", "none", "--verify-output"]])
+def test_case_45_a_digest_of_more_than_the_budget(tmp_path, size, options):
+    """Written once, and read 2^40 times for its digest."""
+    write_pt(tmp_path / "m.pt", {"w": tensor(size=size, stride=(0,) * len(size))})
+    prepare(tmp_path)
+    before = snapshot(tmp_path)
+    arguments = ["apply", "spec.yaml", "m.pt", "-o", "out/new.pt"]
+    check_refusal(run(*arguments, *options, cwd=tmp_path), "limit", ["'w'", "--digest none", "more than 4 times"])
+    assert snapshot(tmp_path) == before
+    result = run(*arguments, "--digest", "none", cwd=tmp_path)
+    assert result.returncode == 0, said(result)
+    assert load_pt(tmp_path / "out/new.pt")["w"].shape == size
+
+
 @pytest.mark.parametrize("past", [0, 1])
 def test_case_45_at_the_budget_and_one_past_it(tmp_path, past):
     """Four times the input, and 64 MiB so that small ones are not in the way."""
