@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/system.h"
 #include "cli/library_folders.h"
 
 #ifdef __linux__
@@ -85,20 +86,27 @@ class Ruleset {
 
   // What the path leads to, with what is below it. What is not there needs no right.
   void allow(const std::string& path, std::uint64_t rights) {
-    const int file = ::open(path.c_str(), O_PATH | O_CLOEXEC);
-    if (file < 0) return;
+    const int file = uninterrupted([&] { return ::open(path.c_str(), O_PATH | O_CLOEXEC); });
+    if (file < 0) {
+      // Any other reason, and a right would be missing where it is needed.
+      whole_ = whole_ && (errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
+                          errno == ELOOP || errno == ENAMETOOLONG);
+      return;
+    }
     struct stat status{};
     if (::fstat(file, &status) == 0 && !S_ISDIR(status.st_mode)) rights &= kOfFiles;
     const PathBeneath rule{rights & files_, file};
-    if (rule.allowed != 0) ::syscall(kAddRule, fd_, 1, &rule, 0);
+    if (rule.allowed != 0 && ::syscall(kAddRule, fd_, 1, &rule, 0) != 0) whole_ = false;
     ::close(file);
   }
 
-  bool enforce() { return fd_ >= 0 && ::syscall(kRestrictSelf, fd_, 0) == 0; }
+  // False: nothing is confined.
+  bool enforce() { return whole_ && fd_ >= 0 && ::syscall(kRestrictSelf, fd_, 0) == 0; }
 
  private:
   std::uint64_t files_;
   int fd_ = -1;
+  bool whole_ = true;
 };
 
 // ---- seccomp ----

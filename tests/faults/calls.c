@@ -20,7 +20,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int at, error_number, is_short, is_flip, is_change, reads, log_fd = -1;
+// What a process may open later is up to the process: it confines itself.
+static int log_fd = -1, change_fd = -1;
+static int at, error_number, is_short, is_flip, is_change, reads;
 static int count;
 
 __attribute__((constructor)) static void read_settings(void) {
@@ -32,6 +34,7 @@ __attribute__((constructor)) static void read_settings(void) {
   is_change = error && !strcmp(error, "change");
   error_number = error ? atoi(error) : EIO;
   reads = side && !strcmp(side, "read");
+  if (is_change) change_fd = (int)syscall(SYS_openat, AT_FDCWD, getenv("FAULT_FILE"), O_WRONLY | O_CLOEXEC);
   if (log) log_fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
 
@@ -45,10 +48,8 @@ static int fails(int of_reading, const char *name) {
     syscall(SYS_write, log_fd, line, length);
   }
   if (number != at || !is_change) return number == at;
-  int fd = (int)syscall(SYS_openat, AT_FDCWD, getenv("FAULT_FILE"), O_WRONLY | O_CLOEXEC);
-  off_t size = syscall(SYS_lseek, fd, 0, SEEK_END);
-  syscall(SYS_pwrite64, fd, "\x55", 1, size - 1);
-  syscall(SYS_close, fd);
+  off_t size = syscall(SYS_lseek, change_fd, 0, SEEK_END);
+  syscall(SYS_pwrite64, change_fd, "\x55", 1, size - 1);
   return 0;
 }
 

@@ -18,7 +18,7 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 
 static long at, count;
 static int rest, counting;
-static const char *log_path;
+static int log_fd = -1;
 static int (*program_main)(int, char **, char **);
 
 static int refuses(void) {
@@ -43,18 +43,19 @@ int posix_memalign(void **made, size_t alignment, size_t size) {
 // What ends the process allocates for itself.
 static void stop_counting(void) {
   counting = 0;
-  if (!log_path) return;
+  if (log_fd < 0) return;
   char text[32];
   int length = snprintf(text, sizeof text, "%ld\n", count);
-  int fd = (int)syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-  syscall(SYS_write, fd, text, length);
+  syscall(SYS_write, log_fd, text, length);
 }
 
 static int counted_main(int argc, char **argv, char **environment) {
   const char *number = getenv("MEMORY_AT");
   at = number ? atol(number) : 0;
   rest = getenv("MEMORY_REST") != NULL;
-  log_path = getenv("MEMORY_LOG");
+  // Before the program confines itself.
+  const char *log = getenv("MEMORY_LOG");
+  if (log) log_fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   atexit(stop_counting);
   counting = 1;
   return program_main(argc, argv, environment);

@@ -285,6 +285,25 @@ TEST_CASE("a pass that is left out changes what is computed, and not what is loa
   CHECK(refused.messages().front().hint == "did you mean `byte-ranges`?");
 }
 
+TEST_CASE("limits of the readers, in a program") {
+  Folder folder;
+  const std::string source = source_file(folder);
+  const MigrationSpec by = spec("rules: [{rename: x, to: a}]\n");
+  MigrationOptions options;
+  options.limits = {{"header-bytes", 10}, {"pickle-bytes", 10}};
+  const MigrationReport refused = plan(by, source, options);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.messages().front().code == "limit");
+  options.limits = {{"header-bytes", 1 << 20}, {"pickle-bytes", 1 << 20}};
+  CHECK(plan(by, source, options).ok());
+  options.limits = {{"header-byte", 5}};
+  const MigrationReport misspelt = plan(by, source, options);
+  CHECK(misspelt.messages().front().code == "usage");
+  CHECK(misspelt.messages().front().hint == "did you mean `header-bytes`?");
+  options.limits = {{"header-bytes", 0}};
+  CHECK(plan(by, source, options).messages().front().code == "usage");
+}
+
 // --- models of every kind ------------------------------------------------------------------------
 
 // A storage of floats, described as a test wants it; every name it is given is filled.
