@@ -413,6 +413,9 @@ def test_archives_that_are_not_whole(regraft, tmp_path):
           "is missing")
     fails(lambda name, content: None if name.endswith("constants.pkl") else content, "error[not-a-checkpoint]",
           "TorchScript")
+    # Which torch would find all the same.
+    fails(lambda name, content: content.replace(b"c__torch__", b"c__tOrch__", 1) if name.endswith("data.pkl") else content,
+          "error[pickle-corrupt]", "__tOrch__", "but for the case of its letters")
     fails(lambda name, content: content.replace(b'"w", ', b'"w", "x", ') if is_code(name) else content,
           "error[zip-corrupt]", "'x', which is no attribute")
     fails(lambda name, content: content.replace(b'", ]', b', ]') if is_code(name) else content,

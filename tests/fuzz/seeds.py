@@ -99,6 +99,7 @@ def main(folder):
             for name in archive.namelist():
                 if name.endswith(".pkl"):
                     seeds.add("pickle", archive.read(name))
+                    seeds.add("values", archive.read(name))
     deflated = folder / "files" / "deflated.zip"
     with zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", pickle.dumps({}, protocol=2))

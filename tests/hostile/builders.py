@@ -26,6 +26,7 @@ class Record:
     local_extra: bytes = b""
     descriptor: bytes = None  # in place of the right one
     crc: int = None  # in both headers
+    attributes: int = 0  # of the file, as the system that packed it has them
     before: bytes = b""  # bytes in front of the local header
     written: bool = True  # False: only the directory knows of it
 
@@ -70,7 +71,7 @@ def central_header(record, offset):
     fields.update(record.central)
     return struct.pack("<4s6H3I5H2I", b"PK\1\2", 0, 0, fields["flags"], fields["method"], fields["time"],
                        fields["date"], fields["crc"], fields["compressed"], fields["size"], len(fields["name"]),
-                       len(record.central_extra), 0, 0, 0, 0, fields["offset"]) + fields["name"] + record.central_extra
+                       len(record.central_extra), 0, 0, 0, record.attributes, fields["offset"]) + fields["name"] + record.central_extra
 
 
 def make_zip(records, *, wide=False, prefix=b"", suffix=b"", before_directory=b"", count=None, directory_offset=None,

@@ -273,6 +273,18 @@ def test_case_13_dots_that_lead_nowhere(place, name):
         make_zip([*records_of().values(), Record(name, b"x")])).out
 
 
+@pytest.mark.parametrize("entry", ["data.pkl", "data/0", "version"])
+@pytest.mark.parametrize("attributes", [0x10, 0x41ED0010, 0xFFFFFFFF])
+def test_case_13_a_file_that_is_marked_as_a_folder(place, entry, attributes):
+    """Of which torch reads nothing, and gives memory as it was for what it would have read."""
+    place.refuse(make_pt(change={entry: {"attributes": attributes}}), "zip-corrupt", "marked as a folder", key=f"a/{entry}")
+
+
+@pytest.mark.parametrize("attributes", [0x20, 0x81A40000, 0o100600 << 16])
+def test_case_13_other_attributes(place, attributes):
+    place.same_as_torch(make_pt(change={"data/0": {"attributes": attributes}}))
+
+
 @pytest.mark.parametrize("name", [b"a/VERSION", b"a/Data.pkl", b"A/data/0", b"a/DATA/0"])
 def test_case_14_names_that_differ_in_case(place, name):
     place.refuse(make_zip([*records_of().values(), Record(name, b"x")]), "zip-corrupt", "but for case",

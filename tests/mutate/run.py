@@ -144,8 +144,9 @@ class Runner:
             assert left == sorted([path.name, output.name]), f"left behind: {left}"
             assert inspected.returncode == 0, "apply takes what inspect refuses"
             written = "safetensors" if self.form == "safetensors" else "pt"
-            ours = in_a_child(lambda: len(read_by_python(written, output)))
-            assert ours is not None, "Python cannot read the output"
+            if in_a_child(lambda: len(read_by_python(self.form, path))) is None:
+                return "python-refuses"
+            assert in_a_child(lambda: len(read_by_python(written, output))) is not None, "Python cannot read the output"
             said = in_a_child(lambda: difference(read_by_python(written, output), read_by_python(self.form, path)))
         if said is None:
             return "python-refuses"

@@ -1,5 +1,6 @@
 #include "formats/torch/script_modules.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -93,6 +94,16 @@ class ModuleWalk {
     if (object.maker != ObjectMaker::newobj || graph_.kind(object.callable) != NodeKind::global)
       return none;
     std::string_view qualifier = graph_.module(object.callable);
+    if (std::string lower(qualifier); !is_below(qualifier, "__torch__")) {
+      std::ranges::transform(lower, lower.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      });
+      // torch finds the class file all the same: it looks for names without regard to case.
+      if (is_below(lower, "__torch__"))
+        return corrupt(Code::pickle_corrupt, node,
+                       "an object is of the class " + quoted(global_name(graph_, object.callable)) +
+                           ", which is no class of the archive but for the case of its letters");
+    }
     if (!is_below(qualifier, "__torch__") || is_below(qualifier, "__torch__.torch.classes"))
       return none;
     REGRAFT_TRY(const ScriptClass* type, classes_.find(qualifier, graph_.name(object.callable),

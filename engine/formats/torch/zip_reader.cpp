@@ -23,6 +23,7 @@ constexpr std::string_view kRepack =
     "plain folder";
 
 // Deflate cannot do better than this; an entry that says so is lying before a byte is allocated.
+constexpr std::uint32_t kFolderAttribute = 0x10;  // of MS-DOS
 constexpr std::uint64_t kMaxDeflateRatio = 1032;
 // An archive of honest names needs far less for each entry of its directory.
 constexpr std::uint64_t kMaxDirectoryBytesPerEntry = 512;
@@ -373,6 +374,9 @@ Result<ZipEntry> ZipReader::read_central_header(std::uint64_t directory_offset,
       !take_64(entry.header_offset, zip64))
     return corrupt(at, entry.name, "the zip64 field of the entry is missing or too short");
   if (!zip64.empty()) return corrupt(at, entry.name, "the zip64 field of the entry is too long");
+  // torch reads nothing of it and gives memory as it was.
+  if ((load_le<std::uint32_t>(rest, 38) & kFolderAttribute) != 0 && !entry.name.ends_with('/'))
+    return corrupt(at, entry.name, "the entry is marked as a folder", std::string(kRepack));
   if (disk != 0) return corrupt(at, entry.name, "the zip archive is one part of several");
   if (!entry.deflated && entry.size != entry.compressed_size)
     return corrupt(at, entry.name, "the entry is stored, but its two sizes differ");
