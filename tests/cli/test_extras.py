@@ -56,12 +56,14 @@ def everything():
         "rng": torch.get_rng_state(), "parameter": torch.nn.Parameter(torch.ones(2)),
         "half": torch.ones(3, dtype=torch.bfloat16), "view": torch.arange(10.0)[2:8:2], "uint16": torch.ones(2).to(torch.uint16),
         "sparse": torch.eye(3).to_sparse(), "quantized": torch.quantize_per_tensor(torch.ones(4), 0.1, 3, torch.qint8),
-        "conj": torch.complex(torch.ones(2), torch.ones(2)).conj(), "no tensor": {"a": {"b": []}},
+        "meta": torch.ones(2, device="meta"), "conj": torch.complex(torch.ones(2), torch.ones(2)).conj(), "no tensor": {"a": {"b": []}},
     }
 
 
 def same(a, b):
     if isinstance(a, torch.Tensor):
+        if a.is_meta:
+            return b.is_meta and a.shape == b.shape and a.dtype == b.dtype
         if a.is_sparse:
             return b.is_sparse and same(a.to_dense(), b.to_dense())
         if a.is_quantized:
@@ -85,7 +87,7 @@ def load(path):
     return torch.load(path, weights_only=False)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])
 def test_every_kind_of_value_comes_back(tmp_path, protocol):
     before = {"state_dict": model().state_dict(), **everything()}
     torch.save(before, tmp_path / "old.pt", pickle_protocol=protocol)
@@ -230,15 +232,18 @@ def test_a_state_dict_that_stands_in_two_places(tmp_path):
 def test_cases_choose_by_path(tmp_path):
     net, optimizer = trained()
     torch.save({"epoch": 3, "model": net.state_dict(), "optimizer": optimizer.state_dict(), "log": [1, torch.ones(1), "x"],
+                "votes": collections.Counter(a=torch.ones(1), b=2), "lists": collections.defaultdict(list, a=torch.ones(1), b=2),
                 "hparams": {"lr": 0.1}}, tmp_path / "old.pt")
     write_spec(tmp_path / "s.yaml", """
         policy:
           extras:
-            - {match: ['^epoch$', '^log\\.2$', '^optimizer\\.param_groups'], do: keep}
+            - {match: ['^epoch$', '^log\\.2$', '\\.b$', '^optimizer\\.param_groups'], do: keep}
         """)
     result = succeed("apply", "s.yaml", "old.pt", "-o", "new.pt", "--report", "r.json", cwd=tmp_path)
     after = load(tmp_path / "new.pt")
-    assert list(after) == ["epoch", "model", "optimizer", "log"]
+    assert list(after) == ["epoch", "model", "optimizer", "log", "votes", "lists"]
+    assert same(after["votes"], collections.Counter(b=2)) and same(after["lists"], collections.defaultdict(list, b=2))
+    assert after["lists"].default_factory is list
     assert after["log"] == [None, None, "x"]  # in their places
     assert list(after["optimizer"]) == ["param_groups"]
     assert "epoch (int 3) kept" in result.out and "hparams (dict of 1) dropped" in result.out
@@ -260,7 +265,8 @@ def test_the_top_is_the_state_dict(tmp_path):
 
 @pytest.mark.parametrize("wrap", [lambda s: [s, 1], lambda s: (0, s), lambda s: {"a": {"b.c": s}, "x": 1},
                                   lambda s: collections.OrderedDict(a=s), lambda s: {7: s},
-                                  lambda s: collections.defaultdict(list, a=s), lambda s: {"deep": [{"er": (s,)}]}])
+                                  lambda s: collections.defaultdict(list, a=s), lambda s: {"deep": [{"er": (s,)}]},
+                                  lambda s: (0, 1, 2, 3, s), lambda s: [{2**70: s}]])
 @pytest.mark.parametrize("body", ["output: {container: source}", KEEP])
 def test_the_state_dict_goes_back_to_where_it_was(tmp_path, wrap, body):
     state = dict(model().state_dict())
@@ -282,6 +288,39 @@ def test_the_state_dict_goes_back_to_where_it_was(tmp_path, wrap, body):
 
     assert type(after) is type(before)
     assert same(prune(plain(after)), prune(plain(before)))
+
+
+def test_attributes_of_dicts(tmp_path):
+    """`_metadata` goes with its state dict; other attributes are content like any other."""
+    def state(note):
+        made = model().state_dict()
+        made.note, made.more = note, [note]
+        return made
+
+    torch.save({"model": state("model"), "ema": state("ema"), "epoch": 1}, tmp_path / "old.pt")
+    write_spec(tmp_path / "s.yaml", "source: {root: model}\n" + KEEP)
+    result = succeed("apply", "s.yaml", "old.pt", "-o", "new.pt", cwd=tmp_path)
+    assert "'model' are to be kept and cannot be: it is an attribute of the state dict" in result.err.replace("'model', ", "")
+    after = load(tmp_path / "new.pt")
+    assert after["ema"]._metadata == model().state_dict()._metadata and after["ema"].note == "ema" and after["ema"].more == ["ema"]
+    assert after["model"]._metadata == model().state_dict()._metadata and not hasattr(after["model"], "note")
+    # Of what is kept in part, too.
+    write_spec(tmp_path / "s.yaml", "source: {root: model}\npolicy: {extras: [{match: '^ema\\.0', do: keep}]}")
+    succeed("apply", "s.yaml", "old.pt", "-o", "part.pt", cwd=tmp_path)
+    after = load(tmp_path / "part.pt")
+    assert list(after) == ["model", "ema"] and list(after["ema"]) == ["0.weight", "0.bias"]
+    assert after["ema"]._metadata == model().state_dict()._metadata and not hasattr(after["ema"], "note")
+
+
+def test_keys_below_the_state_dict(tmp_path):
+    inner = {"w": torch.ones(2), 3: {"x": torch.ones(1), "note": "a"}, 2**70: {"x": torch.ones(1), "note": "b"},
+             ("k",): {"x": torch.ones(1)}, (1, 2): "c"}
+    torch.save(inner, tmp_path / "old.pt")
+    write_spec(tmp_path / "s.yaml", "source: {root: ''}\n" + KEEP)
+    result = succeed("apply", "s.yaml", "old.pt", "-o", "new.pt", cwd=tmp_path)
+    after = load(tmp_path / "new.pt")
+    assert after["3.note"] == "a" and after[f"{2**70}.note"] == "b" and after[(1, 2)] == "c"
+    assert same(after[("k",)], {"x": torch.ones(1)}), result
 
 
 def test_flat_has_no_place_for_it(tmp_path):
@@ -423,18 +462,50 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("kind", CALLS)
-def test_what_is_not_written_again(tmp_path, kind):
-    torch.save({"epoch": 3, "x": MARK, "model": model().state_dict()}, tmp_path / "plain.pt")
+MADE = {
+    "NEWOBJ_EX": (b"cargparse\nNamespace\n)}X\x01\x00\x00\x00aK\x05s\x92", argparse.Namespace()),
+    "OBJ without arguments": (b"(cargparse\nNamespace\no", argparse.Namespace()),
+    "INST without arguments": (b"(iargparse\nNamespace\n", argparse.Namespace()),
+    "OBJ with an argument": (b"(cbuiltins\nlist\nX\x02\x00\x00\x00abo", ["a", "b"]),
+    "NEWOBJ": (b"cargparse\nNamespace\n)\x81}X\x01\x00\x00\x00aK\x05sb", argparse.Namespace(a=5)),
+    "Python 2's copy_reg": (b"ccopy_reg\n_reconstructor\n(cargparse\nNamespace\nc__builtin__\nobject\nNtR}X\x01\x00\x00\x00aK\x05sb",
+                            argparse.Namespace(a=5)),
+    "ADDITEMS": (b"\x8f(K\x01K\x02\x90", {1, 2}),
+    "BYTEARRAY8": (b"\x96\x02\x00\x00\x00\x00\x00\x00\x00ab", bytearray(b"ab")),
+    "a long integer": (b"\x8b\x2c\x01\x00\x00" + bytes(299) + b"\x01", 1 << 2392),
+}
+
+
+def in_place_of_x(path, out, opcodes):
+    """The file with other opcodes for the value of `x`."""
     inserted = b"X\x08\x00\x00\x00" + MARK.encode()
 
     def change(content):
         at = content.index(inserted)
         behind = at + len(inserted)
         assert content[behind:behind + 1] == b"q"  # its BINPUT
-        return content[:at] + CALLS[kind] + content[behind + 2:]
+        return content[:at] + opcodes + content[behind + 2:]
 
-    with_pickle(tmp_path / "plain.pt", tmp_path / "old.pt", change)
+    with_pickle(path, out, change)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_each_way_to_make_a_value(tmp_path, kind):
+    torch.save({"epoch": 3, "x": MARK, "model": model().state_dict()}, tmp_path / "plain.pt")
+    opcodes, value = MADE[kind]
+    in_place_of_x(tmp_path / "plain.pt", tmp_path / "old.pt", opcodes)
+    write_spec(tmp_path / "s.yaml", KEEP)
+    result = succeed("apply", "s.yaml", "old.pt", "-o", "new.pt", cwd=tmp_path)
+    assert not result.err, str(result)
+    assert same(load(tmp_path / "new.pt")["x"], value)
+    with zipfile.ZipFile(tmp_path / "new.pt") as archive:  # as Python itself writes it in protocol 2
+        assert (b"ccopyreg\n__newobj_ex__\n" in archive.read("archive/data.pkl")) == (kind == "NEWOBJ_EX")
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_what_is_not_written_again(tmp_path, kind):
+    torch.save({"epoch": 3, "x": MARK, "model": model().state_dict()}, tmp_path / "plain.pt")
+    in_place_of_x(tmp_path / "plain.pt", tmp_path / "old.pt", CALLS[kind])
     write_spec(tmp_path / "s.yaml", KEEP)
     result = succeed("apply", "s.yaml", "old.pt", "-o", "new.pt", cwd=tmp_path)
     assert "warning[extras]" in result.err and "'x' is to be kept and cannot be" in result.err, str(result)

@@ -7,8 +7,8 @@ import struct
 import pytest
 import torch
 
-from craft import (accepted, check_refusal, integer, integers, load_pt, named, prepare, refused, run, said,
-                   same_bits, sequence, snapshot, tensor, text, write_pt)
+from craft import (accepted, call, check_refusal, integer, integers, load_pt, named, prepare, refused, run, said,
+                   same_bits, sequence, snapshot, storage, tensor, text, write_pt)
 
 FLOAT = b"G" + struct.pack(">d", 2.0)
 TRUE = b"\x88"
@@ -340,3 +340,133 @@ def test_case_53_names_that_look_like_paths(tmp_path, suffix):
 @pytest.mark.parametrize("key", ["../../etc/passwd", "/etc/passwd", "..", "../data.pkl", "nowhere"])
 def test_case_53_storage_keys_that_look_like_paths(tmp_path, key):
     refused_tensor(tmp_path, tensor(key=key), f"the record 'data/{key}' of a storage is missing", code="zip-corrupt")
+
+
+# --- how a tensor is put together: arguments of other numbers and types ------------------------------
+
+NONE, FALSE, EMPTY = b"N", b"\x89", call("collections", "OrderedDict")
+FULL = b"}" + text("hook") + integer(1) + b"s"
+
+
+def v3(dtype=named("torch", "float32"), *tail, of=None):
+    return call("torch._utils", "_rebuild_tensor_v3", of or storage(kind="FloatStorage"), integer(0), integers((2, 3)),
+                integers((3, 1)), FALSE, EMPTY, dtype, *tail)
+
+
+def plain(requires_grad=FALSE, hooks=EMPTY, *tail, **stored):
+    return call("torch._utils", "_rebuild_tensor_v2", storage(**stored), integer(0), integers((2, 3)), integers((3, 1)),
+                requires_grad, hooks, *tail)
+
+
+def parameter(data=None, requires_grad=TRUE, hooks=EMPTY, *state, name="_rebuild_parameter"):
+    return call("torch._utils", name, data or plain(), requires_grad, hooks, *state)
+
+
+def of_type(function, type_, arguments, state):
+    return call("torch._tensor", "_rebuild_from_type_v2", function, type_, arguments, state)
+
+
+V2 = named("torch._utils", "_rebuild_tensor_v2")
+V2_ARGUMENTS = sequence(storage(), integer(0), integers((2, 3)), integers((3, 1)), FALSE, EMPTY)
+TENSOR = named("torch", "Tensor")
+IN_WRONG = {
+    "requires_grad": (plain(integer(1)), "requires_grad of a tensor is not a bool"),
+    "hooks": (plain(FALSE, integer(1)), "the backward hooks of a tensor are not an OrderedDict"),
+    "a dtype that is text": (v3(text("float32")), "the dtype of a tensor is not one"),
+    "a dtype of elsewhere": (v3(named("numpy", "float32")), "the dtype of a tensor is not one"),
+    "bits that are a list": (plain(FALSE, EMPTY, b"]"), "the metadata of a tensor is not a dict"),
+    "bits twice": (plain(FALSE, EMPTY, b"}(" + (text("neg") + TRUE) * 2 + b"u"), "has a key twice"),
+    "bits that are numbers": (plain(FALSE, EMPTY, b"}" + text("neg") + integer(1) + b"s"), "what is not a bool"),
+    "conj of floats": (plain(FALSE, EMPTY, b"}" + text("conj") + TRUE + b"s"), "the bit of complex conjugation"),
+    "no storage": (call("torch._utils", "_rebuild_tensor_v2", integer(1), integer(0), integers((2, 3)), integers((3, 1)), FALSE,
+                        EMPTY), "a tensor has no storage"),
+    "five arguments": (call("torch._utils", "_rebuild_tensor", storage(), integer(0), integers((2, 3)), integers((3, 1)), FALSE),
+                       "a tensor is made of 5 arguments, not 4"),
+    "a parameter of a number": (parameter(integer(1)), "a parameter is made of what is not a tensor"),
+    "a parameter's bool": (parameter(None, NONE), "requires_grad of a parameter is not a bool"),
+    "a parameter's hooks": (parameter(None, TRUE, integer(1)), "the backward hooks of a parameter are not an OrderedDict"),
+    "a parameter of two": (call("torch._utils", "_rebuild_parameter", plain(), TRUE), "a parameter is made of 2 arguments, not 3"),
+    "a parameter with state of three": (parameter(name="_rebuild_parameter_with_state"), "of 3 arguments, not 4"),
+    "a subclass of three": (call("torch._tensor", "_rebuild_from_type_v2", V2, TENSOR, V2_ARGUMENTS), "of 3 arguments, not 4"),
+    "a subclass of text": (of_type(V2, text("Tensor"), V2_ARGUMENTS, NONE), "is not made of (function, type, arguments, state)"),
+    "arguments that are a list": (of_type(V2, TENSOR, b"]", NONE), "is not made of (function, type, arguments, state)"),
+    "sizes of two": (tensor(size=call("torch", "Size", integers((2, 3)), integers((1,)))), "of a tensor are not integers"),
+    "sizes of another class": (tensor(size=call("torch", "device", integers((2, 3)))), "of a tensor are not integers"),
+    "wrapped without end": (None, "wrapped too many times"),
+}
+
+
+@pytest.mark.parametrize("what", IN_WRONG)
+def test_case_42_arguments_of_other_types(tmp_path, what):
+    made, words = IN_WRONG[what]
+    if what == "wrapped without end":
+        made = plain()
+        for _ in range(12):
+            made = parameter(made)
+    write_pt(tmp_path / "m.pt", {"w": made})
+    refused(tmp_path, "m.pt", "tensor-corrupt", "at offset ", words)
+
+
+READ = {
+    "no hooks": plain(FALSE, NONE), "hooks": plain(FALSE, FULL), "no bits": plain(FALSE, EMPTY, NONE),
+    "bits that are off": plain(FALSE, EMPTY, b"}" + text("neg") + FALSE + b"s"), "v3": v3(), "v3 without bits": v3(named("torch", "float32"), NONE),
+    "an old tensor": call("torch._utils", "_rebuild_tensor", storage(), integer(0), integers((2, 3)), integers((3, 1))),
+    "a parameter without hooks": parameter(None, TRUE, NONE), "a parameter's full hooks": parameter(None, TRUE, FULL),
+    "a parameter with state": parameter(None, TRUE, EMPTY, FULL, name="_rebuild_parameter_with_state"),
+    "a parameter without state": parameter(None, TRUE, EMPTY, NONE, name="_rebuild_parameter_with_state"),
+    "a tensor by its type": of_type(V2, TENSOR, V2_ARGUMENTS, NONE), "with an empty state": of_type(V2, TENSOR, V2_ARGUMENTS, b"}"),
+    "with an empty tuple": of_type(V2, TENSOR, V2_ARGUMENTS, b")"), "with a state": of_type(V2, TENSOR, V2_ARGUMENTS, FULL),
+    "a parameter by its type": of_type(V2, named("torch.nn.parameter", "Parameter"), V2_ARGUMENTS, NONE),
+    "a subclass": of_type(V2, named("mine", "Tensor"), V2_ARGUMENTS, NONE),
+    "sizes as torch.Size": tensor(size=call("torch", "Size", integers((2, 3)))),
+}
+
+
+@pytest.mark.parametrize("what", READ)
+def test_case_48_every_way_that_a_tensor_is_made(tmp_path, what):
+    write_pt(tmp_path / "m.pt", {"w": READ[what]})
+    _, output = accepted(tmp_path, "m.pt")
+    assert torch.equal(load_pt(output)["w"].detach(), torch.frombuffer(bytearray(range(24)), dtype=torch.float32).view(2, 3))
+
+
+NOT_CARRIED = {
+    "changed by BUILD": (plain() + FULL + b"b", "changed after it is made"),
+    "changed by APPEND": (plain() + integer(1) + b"a", "changed after it is made"),
+    "changed by SETITEM": (plain() + integer(1) + integer(2) + b"s", "changed after it is made"),
+    "another bit": (plain(FALSE, EMPTY, b"}" + text("other") + TRUE + b"s"), "unknown metadata"),
+    "a bit that is a number": (plain(FALSE, EMPTY, b"}" + integer(1) + TRUE + b"s"), "unknown metadata"),
+    "a dtype to come": (v3(named("torch", "float1")), "a tensor of dtype float1"),
+    "made by another": (of_type(named("mine", "make"), TENSOR, V2_ARGUMENTS, NONE), "a tensor of class torch.Tensor, made by mine.make"),
+    "jagged": (call("torch.nested._internal.nested_tensor", "_rebuild_njt", NONE), "a nested tensor (jagged)"),
+    "nested of nothing": (call("torch._utils", "_rebuild_nested_tensor"), "a nested tensor"),
+    "nested of a parameter": (call("torch._utils", "_rebuild_nested_tensor", parameter()), "a nested tensor"),
+    "nested of what is wrong": (call("torch._utils", "_rebuild_nested_tensor", plain(integer(1))), "a nested tensor"),
+    "wrapper": (call("torch._utils", "_rebuild_wrapper_subclass", named("mine", "T"), named("torch", "float32"), integers((2,))),
+                "a tensor of class mine.T (float32)"),
+    "wrapper of nothing": (call("torch._utils", "_rebuild_wrapper_subclass"), "a tensor without a storage of its own"),
+    "wrapper of text": (call("torch._utils", "_rebuild_wrapper_subclass", text("T"), text("float32"), text("2")),
+                        "a tensor without a storage of its own"),
+    "wrapper of a dtype to come": (call("torch._utils", "_rebuild_wrapper_subclass", named("mine", "T"), named("torch", "float1"),
+                                        integers((-2,))), "a tensor of class mine.T (float1)"),
+    "meta": (call("torch._utils", "_rebuild_meta_tensor_no_storage", named("torch", "float32"), integers((2,)), integers((1,)), FALSE),
+             "a meta tensor"),
+    "xla": (call("torch._utils", "_rebuild_xla_tensor", NONE, named("torch", "float32"), text("xla:0"), FALSE), "of another device"),
+    "quantized of nothing": (call("torch._utils", "_rebuild_qtensor"), "a quantized tensor"),
+    "quantized of a number": (call("torch._utils", "_rebuild_qtensor", integer(1), integer(0), integers((6,))), "a quantized tensor"),
+    "quantized of floats": (call("torch._utils", "_rebuild_qtensor", storage(), integer(0), integers((6,))), "a quantized tensor"),
+    "sparse of nothing": (call("torch._utils", "_rebuild_sparse_tensor"), "a sparse tensor"),
+    "sparse of a number": (call("torch._utils", "_rebuild_sparse_tensor", NONE, integer(1)), "a sparse tensor"),
+    "sparse of few": (call("torch._utils", "_rebuild_sparse_tensor", NONE, sequence(plain())), "a sparse tensor"),
+    "sparse of four numbers": (call("torch._utils", "_rebuild_sparse_tensor", NONE, integers((1, 2, 3, 4))), "a sparse tensor"),
+    "sparse of many": (call("torch._utils", "_rebuild_sparse_tensor", NONE, integer(1), NONE, NONE, NONE, NONE), "a sparse tensor"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_CARRIED)
+def test_case_49_odd_tensors_are_named(tmp_path, what):
+    made, words = NOT_CARRIED[what]
+    write_pt(tmp_path / "m.pt", {"w": made, "v": plain()})
+    prepare(tmp_path)
+    seen = run("inspect", "m.pt", cwd=tmp_path)
+    assert seen.returncode == 0 and words in seen.stdout, said(seen)
+    check_refusal(run("apply", "spec.yaml", "m.pt", "-o", "out/new.pt", cwd=tmp_path), "cannot-carry", ["'w'"], status=2)
