@@ -20,7 +20,7 @@ std::string kind_of(mode_t mode) {
   if (S_ISFIFO(mode)) return "a FIFO";
   if (S_ISSOCK(mode)) return "a socket";
   if (S_ISCHR(mode)) return "a character device";
-  if (S_ISBLK(mode)) return "a block device";
+  if (S_ISBLK(mode)) return "a block device";  // unreached: there may be none to open
   return "not a regular file";
 }
 
@@ -67,8 +67,8 @@ Diagnostic cannot_open(const std::string& path, int error_number) {
     case ENOTDIR:
       hint = "a part of the path is a file, not a folder";
       break;
-    case EACCES:
-    case EPERM:
+    case EACCES:  // unreached: tests may run as root, whom nothing is refused
+    case EPERM:   // unreached: as EACCES
       hint = "check who may read it: ls -l";
       break;
     case ELOOP:
@@ -106,9 +106,10 @@ Result<std::shared_ptr<InputFile>> InputFile::open(const std::string& path) {
   }
   std::shared_ptr<InputFile> file(new InputFile());
   file->path_ = path;
-  file->fd_ = fd;
+  file->fd_ = fd;  // closed with the file from here on
   struct stat status{};
-  if (::fstat(fd, &status) != 0) return cannot_open(path, errno);
+  if (::fstat(fd, &status) != 0)  // unreached: tests/faults makes it fail
+    return cannot_open(path, errno);
   if (!S_ISREG(status.st_mode)) {
     return error(Code::file_open, file_location(path),
                  "cannot open: it is " + kind_of(status.st_mode), "give a regular file");
@@ -120,9 +121,7 @@ Result<std::shared_ptr<InputFile>> InputFile::open(const std::string& path) {
   return file;
 }
 
-InputFile::~InputFile() {
-  if (fd_ >= 0) ::close(fd_);
-}
+InputFile::~InputFile() { ::close(fd_); }
 
 Status InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   if (out.empty()) return Done{};
@@ -136,7 +135,7 @@ Status InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
     const std::size_t wanted = std::min<std::size_t>(out.size(), std::size_t{1} << 30);
     const ssize_t count =
         uninterrupted([&] { return ::pread(fd_, out.data(), wanted, static_cast<off_t>(offset)); });
-    if (count < 0) {
+    if (count < 0) {  // unreached: tests/faults makes it fail
       return error(Code::file_read, file_location(path_, offset), "cannot read: " + reason(errno));
     }
     if (count == 0) {
@@ -169,7 +168,7 @@ Status InputFile::unchanged() const {
                  "run again when nothing writes to the file");
   };
   struct stat status{};
-  if (::fstat(fd_, &status) != 0) {
+  if (::fstat(fd_, &status) != 0) {  // unreached: tests/faults makes it fail
     return error(Code::file_read, file_location(path_), "cannot stat: " + reason(errno));
   }
   if (static_cast<std::uint64_t>(status.st_size) != size_) {

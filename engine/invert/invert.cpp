@@ -210,7 +210,14 @@ class Inverter {
     };
     add_cases("missing", std::move(missing_), "keep");
     add_cases("unexpected", std::move(unexpected_), "drop");
+    // What was kept beside the tensors is kept again, around the state dict where it is.
+    for (const yaml::Entry& one : spec_.policy)
+      if (one.key.text == "extras" && program_.keeps_extras()) policy.entries.push_back(one);
     if (!policy.entries.empty()) add("policy", std::move(policy));
+    yaml::Node output = mapping_node({});
+    for (const yaml::Entry& one : spec_.output)
+      if (one.key.text == "container") output.entries.push_back(one);
+    if (!output.entries.empty()) add("output", std::move(output));
     return out;
   }
 

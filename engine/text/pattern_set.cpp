@@ -36,8 +36,10 @@ class Group {
     options.set_max_mem(max_memory);
     set_ = std::make_unique<re2::RE2::Set>(options, re2::RE2::UNANCHORED);
     bool all = true;
-    for (std::size_t index : indexes_)
-      all = all && set_->Add(to_piece(patterns[index].text()), nullptr) >= 0;
+    for (std::size_t index : indexes_) {
+      // unreached: a pattern that RE2 took alone
+      if (set_->Add(to_piece(patterns[index].text()), nullptr) < 0) all = false;
+    }
     // To match a set that is not compiled is to crash.
     if (!all || !set_->Compile()) usable_ = false;
   }

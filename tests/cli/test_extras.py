@@ -619,3 +619,14 @@ def test_errors_before_anything_is_written(tmp_path):
     result = run("apply", "old.pt", "--extras", "error", "-o", "new.pt", cwd=tmp_path)
     assert [one.code for one in errors_of(result)] == ["extras"] and "`extras: keep`" in result.err
     assert snapshot(tmp_path) == before
+
+
+def test_there_and_back(tmp_path):
+    net, optimizer = trained()
+    before = {"epoch": 3, "model": net.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(before, tmp_path / "old.pt")
+    write_spec(tmp_path / "s.yaml", r"rules: [{rename: '^0\.', to: 'first.'}]" + "\noutput: {container: source}\n" + KEEP)
+    succeed("apply", "s.yaml", "old.pt", "-o", "new.pt", cwd=tmp_path)
+    succeed("invert", "s.yaml", "old.pt", "-o", "back.yaml", cwd=tmp_path)
+    succeed("apply", "back.yaml", "new.pt", "-o", "again.pt", cwd=tmp_path)
+    assert same(load(tmp_path / "again.pt"), before)

@@ -45,11 +45,13 @@ def exported(profile, programs, files):
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["data"][0]["files"]
 
 
-def branches_of(entry):
+def branches_of(entry, lines):
     """{(line, column, end line): [times true, times false]} of one file. A template, and a function in several programs,
     stands there once for each."""
     counts = defaultdict(lambda: [0, 0])
-    for line, column, end_line, _, taken, not_taken, *_ in entry["branches"]:
+    for line, column, end_line, end_column, taken, not_taken, *_ in entry["branches"]:
+        if lines[line - 1][column - 1:end_column - 1] == "true":
+            continue  # `while (true)` is none
         counts[line, column, end_line][0] += taken
         counts[line, column, end_line][1] += not_taken
     return counts
@@ -60,8 +62,8 @@ def main(profile, *programs):
     by_name = {Path(entry["filename"]).resolve(): entry for entry in exported(profile, programs, files)}
     passed = failed = 0
     for file in files:
-        counts = branches_of(by_name[file]) if file in by_name else {}
         lines = file.read_text().split("\n")
+        counts = branches_of(by_name[file], lines) if file in by_name else {}
         taken = sum((yes > 0) + (no > 0) for yes, no in counts.values())
         share = 100.0 * taken / (2 * len(counts)) if counts else 100.0
         without_reason, reasons = [], 0

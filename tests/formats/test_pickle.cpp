@@ -139,6 +139,45 @@ TEST_CASE("pickle: every opcode that is accepted") {
   }
 }
 
+TEST_CASE("pickle: each limit at every value up to where the stream is read") {
+  struct Sweep {
+    std::uint64_t Limits::* member;
+    std::uint64_t most;
+  };
+  constexpr Sweep kSweeps[] = {
+      {&Limits::pickle_bytes, 200},        {&Limits::pickle_opcodes, 100},
+      {&Limits::pickle_depth, 20},         {&Limits::pickle_stack, 50},
+      {&Limits::pickle_memo, 20},          {&Limits::pickle_string_bytes, 50},
+      {&Limits::pickle_integer_bytes, 50}, {&Limits::pickle_value_bytes, 3000},
+  };
+  std::vector<std::string> streams;
+  for (const Sample& sample : samples()) {
+    streams.push_back(sample.stream);
+    // In a list in a dict, with values below it on the stack.
+    std::string inner = sample.stream.substr(0, sample.stream.size() - 1);
+    if (!inner.starts_with('\x80')) streams.push_back("NN}](" + inner + "e\x86\x87.");
+  }
+  for (const std::string& stream : streams)
+    for (const Sweep& sweep : kSweeps) {
+      INFO(printable(stream));
+      std::uint64_t refused = 0;
+      bool accepted = false, again = false;
+      for (std::uint64_t value = 0; value <= sweep.most; ++value) {
+        Limits limits;
+        limits.*sweep.member = value;
+        const Result<PickleGraph> graph = read(stream, limits);
+        again = again || (accepted && !graph.ok());
+        accepted = graph.ok();
+        if (graph.ok()) continue;
+        ++refused;
+        if (graph.error().code != Code::limit_exceeded) FAIL(graph.error().message);
+      }
+      CHECK_FALSE(again);  // what is read with less is read with more
+      CHECK(accepted);
+      if (sweep.member == &Limits::pickle_bytes) CHECK(refused == stream.size());
+    }
+}
+
 TEST_CASE("pickle: every stream that is cut anywhere is an error") {
   for (const Sample& sample : samples())
     for (std::size_t size = 0; size < sample.stream.size(); ++size) {

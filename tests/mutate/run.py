@@ -57,6 +57,14 @@ def facts(tensor):
     return tensor.dtype, tuple(tensor.shape), raw(tensor)
 
 
+def dtype_name(text):
+    """torch's own name: `float` is float32."""
+    dtype = getattr(torch, text)
+    if not isinstance(dtype, torch.dtype):
+        raise Unreadable
+    return str(dtype).removeprefix("torch.")
+
+
 def read_by_python(form, path):
     if form == "pt":
         return {name: facts(one) for name, one in flat(torch.load(path, weights_only=True))}
@@ -66,7 +74,7 @@ def read_by_python(form, path):
         return {name: facts(one) for name, one in safetensors.torch.load(path.read_bytes()).items()}
     # BaseLoader: every scalar is a text, so that 010 and yes are what they are here.
     document = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
-    return {name: (one["dtype"], tuple(int(size, 10) for size in one["shape"])) for name, one in document["tensors"].items()}
+    return {name: (dtype_name(one["dtype"]), tuple(int(size, 10) for size in one["shape"])) for name, one in document["tensors"].items()}
 
 
 def difference(ours, theirs):
