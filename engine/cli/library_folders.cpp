@@ -75,7 +75,7 @@ void add_plugin(std::vector<std::string>& folders) {
   if (!file) return;
   for (std::string folder : split(run_path(**file))) {
     for (const std::string_view origin : {"$ORIGIN", "${ORIGIN}"})
-      if (folder.starts_with(origin)) folder = own + folder.substr(origin.size());
+      if (folder.starts_with(origin)) folder.replace(0, origin.size(), own);
     folders.push_back(folder);
     // A wheel's libraries stand beside those of the wheels that it needs.
     if (folder.ends_with("/torch/lib")) folders.push_back(folder + "/../..");

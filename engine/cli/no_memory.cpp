@@ -22,6 +22,7 @@ namespace {
     } catch (const std::bad_alloc&) {
       ::_exit(report_no_memory());
     } catch (...) {
+      std::abort();
     }
   }
   std::abort();

@@ -28,12 +28,14 @@ void warn_left_out(const Inputs& inputs, const Plan& plan, Diagnostics& diagnost
   for (const auto& [reason, paths] : by_reason) {
     std::string names;
     for (std::size_t i = 0; i < std::min(paths.size(), kListed); ++i)
-      names += (i > 0 ? ", " : "") + (paths[i].empty() ? "the top" : quoted(paths[i]));
-    if (paths.size() > kListed) names += " and " + std::to_string(paths.size() - kListed) + " more";
-    diagnostics.add(warning(
-        Code::extras_present, {},
-        names + (paths.size() == 1 ? " is" : " are") + " to be kept and cannot be: " + reason,
-        "a case of `extras` with `do: drop` says that this is meant"));
+      names.append(i > 0 ? ", " : "").append(paths[i].empty() ? "the top" : quoted(paths[i]));
+    if (paths.size() > kListed)
+      names.append(" and ").append(std::to_string(paths.size() - kListed)).append(" more");
+    diagnostics.add(warning(Code::extras_present, {},
+                            names.append(paths.size() == 1 ? " is" : " are")
+                                .append(" to be kept and cannot be: ")
+                                .append(reason),
+                            "a case of `extras` with `do: drop` says that this is meant"));
   }
 }
 
@@ -50,7 +52,7 @@ std::string first_difference(const Catalog& source, const Plan& plan) {
     const std::string now = described(planned.name, planned.expr->shape);
     if (i == source.tensors.size()) return now + " came to them";
     const std::string before = described(source.tensors[i].name, source.tensors[i].shape);
-    if (now != before) return before + " is " + now + " now";
+    if (now != before) return std::string(before).append(" is ").append(now).append(" now");
     ++i;
   }
   if (i == source.tensors.size()) return {};

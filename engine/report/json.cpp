@@ -359,7 +359,7 @@ class JsonReport {
                       {"policy", fate.word},
                       {"kept", fate.kept()}};
         if (!fate.left_out.empty()) entry["left_out"] = text(fate.left_out);
-        item(std::move(entry));
+        item(entry);
       }
     });
   }

@@ -45,8 +45,10 @@ class Judge {
     }
   }
 
-  std::vector<std::uint32_t> judgements() && { return std::move(judgements_); }
-  std::vector<std::string> reasons() && { return std::move(reasons_); }
+  void give_to(std::vector<std::uint32_t>& judgements, std::vector<std::string>& reasons) {
+    judgements = std::move(judgements_);
+    reasons = std::move(reasons_);
+  }
 
  private:
   struct Frame {
@@ -187,7 +189,8 @@ std::optional<std::string> TorchExtras::path_below(ExtraPlace root, ExtraPlace p
           return std::nullopt;
       }
     }
-    path = path.empty() ? std::move(part) : part + "." + path;
+    if (!path.empty()) part.append(".").append(path);
+    path = std::move(part);
   }
   return path;
 }
@@ -196,8 +199,7 @@ const std::string& TorchExtras::refuses_value(NodeId value) const {
   std::call_once(judged_, [&] {
     Judge judge(*graph_, storages_, big_endian_);
     judge.visit(graph_->root());
-    judgements_ = std::move(judge).judgements();
-    reasons_ = std::move(judge).reasons();
+    judge.give_to(judgements_, reasons_);
   });
   return reasons_[judgements_[value]];
 }
