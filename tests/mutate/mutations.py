@@ -18,9 +18,10 @@ INTERESTING = [0, 1, 2, 3, 4, 7, 8, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1
 
 def tensors():
     base = torch.arange(24.0)
-    return {"a.weight": base[:12].view(3, 4), "a.bias": base[12:15], "tied": base[:12].view(3, 4), "steps": torch.tensor(7),
-            "half": torch.arange(6).to(torch.bfloat16).view(2, 3), "turned": torch.arange(6, dtype=torch.int16).view(2, 3).t(),
-            "empty": torch.zeros(0, 2), "flags": torch.tensor([True, False, True])}
+    return {"a.weight": base[:12].view(3, 4), "a.bias": base[12:15], "tied": base[:12].view(3, 4),
+            "steps": torch.tensor(7), "half": torch.arange(6).to(torch.bfloat16).view(2, 3),
+            "turned": torch.arange(6, dtype=torch.int16).view(2, 3).t(), "empty": torch.zeros(0, 2),
+            "flags": torch.tensor([True, False, True])}
 
 
 def saved(value, **options):
@@ -52,11 +53,13 @@ def bases(form):
         yield safetensors.torch.save(apart, {"format": "pt", "note": "\u00e9"})
         yield safetensors.torch.save({"w": torch.ones(2)})
     else:
-        entries = {name: {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape)} for name, tensor in tensors().items()}
+        entries = {name: {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape)}
+                   for name, tensor in tensors().items()}
         yield json.dumps({"regraft_schema": 1, "tensors": entries}).encode()
         lines = [f"  {name}: {{dtype: {one['dtype']}, shape: {one['shape']}}}" for name, one in entries.items()]
         yield ("regraft_schema: 1\ntensors:\n" + "\n".join(lines) + "\n").encode()
-        yield b"regraft_schema: 1\ntensors:\n  w:\n    dtype: float32\n    shape:\n      - 2\n      - 3\n  'a b': {shape: [], dtype: int64}\n"
+        yield (b"regraft_schema: 1\ntensors:\n  w:\n    dtype: float32\n    shape:\n      - 2\n      - 3\n"
+               b"  'a b': {shape: [], dtype: int64}\n")
 
 
 class Mutator:
@@ -126,7 +129,7 @@ class Mutator:
         if not ops or chance.random() < 0.15:
             return self.bytes(stream)
         at = chance.randrange(len(ops))
-        kind = chance.randrange(9)
+        kind = chance.randrange(11)
         if kind <= 2:  # an operand
             wide = [i for i, op in enumerate(ops) if len(op) > 1] or [at]
             i = chance.choice(wide)
@@ -152,10 +155,18 @@ class Mutator:
         elif kind == 5:
             ops.insert(at, ops[chance.randrange(len(ops))])
         elif kind == 6:
-            ops.insert(at, chance.choice([b"N", b"\x88", b"]", b"}", b")", b"(", b"0", b"2", b"K\x01", b"\x85", b"R", b"s", b"u", b"e", b"t"]))
+            ops.insert(at, chance.choice([b"N", b"\x88", b"]", b"}", b")", b"(", b"0", b"2", b"K\x01", b"\x85", b"R",
+                                          b"s", b"u", b"e", b"t"]))
         elif kind == 7:
             begin, length = chance.randrange(len(ops)), chance.randrange(1, 12)
             ops[at:at + chance.choice([0, length])] = ops[begin:begin + length]
+        elif kind == 8:  # the operands of two opcodes of a kind
+            alike = [i for i, op in enumerate(ops) if len(op) > 1 and op[:1] == ops[at][:1]] or [at]
+            other = chance.choice(alike)
+            ops[at], ops[other] = ops[other], ops[at]
+        elif kind == 9:  # two pickles spliced
+            foreign = self.opcodes(chance.choice(others))
+            ops[at:] = foreign[chance.randrange(len(foreign)):]
         else:
             foreign = self.opcodes(chance.choice(others))
             begin = chance.randrange(len(foreign))
@@ -165,6 +176,7 @@ class Mutator:
     # --- archives ------------------------------------------------------------------------------------
 
     def archive(self, content, others):
+        """Mostly what is in it, with checksums and a directory that fit again."""
         if self.chance.random() < 0.15:
             return self.bytes(content)
         chance = self.chance
@@ -172,7 +184,8 @@ class Mutator:
             records = [(name, archive.read(name)) for name in archive.namelist()]
         for _ in range(chance.choice([1, 1, 1, 2, 3])):
             pickles = [i for i, (name, _) in enumerate(records) if name.endswith(".pkl")]
-            texts = [i for i, (name, _) in enumerate(records) if name.endswith((".py", "version", "byteorder", "alignment"))]
+            texts = [i for i, (name, _) in enumerate(records)
+                     if name.endswith((".py", "version", "byteorder", "alignment"))]
             kind = chance.random()
             i = chance.randrange(len(records))
             if kind < 0.65 and pickles:
@@ -200,8 +213,34 @@ class Mutator:
         with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
             warnings.simplefilter("ignore")
             for name, data in records:
-                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED if chance.random() < 0.05 else zipfile.ZIP_STORED)
-        return out.getvalue()
+                method = zipfile.ZIP_DEFLATED if chance.random() < 0.05 else zipfile.ZIP_STORED
+                archive.writestr(zipfile.ZipInfo(name), data, method)
+        return self.zip_field(out.getvalue()) if chance.random() < 0.08 else out.getvalue()
+
+    # Name: offset in the local header, offset in the directory, width.
+    ZIP_FIELDS = {"version": (4, 6, 2), "flags": (6, 8, 2), "method": (8, 10, 2), "time": (10, 12, 2),
+                  "crc": (14, 16, 4), "packed": (18, 20, 4), "size": (22, 24, 4), "name": (26, 28, 2),
+                  "extra": (28, 30, 2), "made": (None, 4, 2), "comment": (None, 32, 2), "disk": (None, 34, 2),
+                  "inside": (None, 36, 2), "outside": (None, 38, 4), "place": (None, 42, 4)}
+
+    def zip_field(self, content):
+        """One field of one entry, where it stands or in one of the two places."""
+        chance, data = self.chance, bytearray(content)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            directory, entries = archive.start_dir, archive.infolist()
+        chosen = chance.randrange(len(entries))
+        for _ in range(chosen):
+            directory += 46 + sum(struct.unpack_from("<HHH", content, directory + 28))
+        local, central, width = self.ZIP_FIELDS[chance.choice(list(self.ZIP_FIELDS))]
+        form = {2: "<H", 4: "<I"}[width]
+        value = struct.unpack_from(form, content, directory + central)[0]
+        value = chance.choice([self.number(value), value ^ 1 << chance.randrange(8 * width)]) & 256**width - 1
+        where = chance.randrange(4)
+        if local is not None and where != 0:
+            struct.pack_into(form, data, entries[chosen].header_offset + local, value)
+        if local is None or where != 1:
+            struct.pack_into(form, data, directory + central, value)
+        return bytes(data)
 
     def safetensors(self, content, _):
         chance = self.chance
@@ -231,21 +270,32 @@ class Mutator:
                     i = chance.randrange(len(one[key]))
                     one[key][i] = self.number(one[key][i])
             elif what == 4:
-                one["dtype"] = chance.choice(["F64", "F32", "I32", "I16", "U8", "BOOL", "F8_E4M3", "F4", "C64", "U64", "f32"])
+                one["dtype"] = chance.choice(["F64", "F32", "I32", "I16", "U8", "BOOL", "F8_E4M3", "F4", "C64", "U64",
+                                              "f32"])
             else:
                 items = list(entries.items())
                 chance.shuffle(items)
                 entries = dict(items)
                 entries[chance.choice(["new", "a.weight", ""])] = dict(one)
-            header = json.dumps(entries, ensure_ascii=chance.random() < 0.5, indent=chance.choice([None, None, 1])).encode()
+            header = json.dumps(entries, ensure_ascii=chance.random() < 0.5,
+                                indent=chance.choice([None, None, 1])).encode()
+        elif kind < 0.65:  # its bytes stay, a letter of them is escaped
+            at = chance.choice([found.start() for found in re.finditer(rb"[A-Za-z]", header)])
+            header = header[:at] + f"\\u{header[at]:04x}".encode() + header[at + 1:]
+        elif kind < 0.7:  # an entry of another name for the same or a name for two
+            header = header.replace(*chance.choice([(b'"a.bias"', b'"a.weight"'), (b'"tied"', b'"a\\u002eweight"'),
+                                                    (b'{"', b'{"w":{},"'), (b'"F32"', b'"I32"')]), 1)
         else:
             header = self.text(header.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         if chance.random() < 0.5:
             header += b" " * (-len(header) % 8)
         return struct.pack("<Q", len(header)) + header + data
 
-    def schema(self, content, _):
+    def schema(self, content, others):
         text = content.decode()
+        if self.chance.random() < 0.1:  # the head of one, the tail of another
+            tail = self.chance.choice(others).decode()
+            return (text[:self.chance.randrange(len(text))] + tail[self.chance.randrange(len(tail)):]).encode()
         for _ in range(self.chance.choice([1, 1, 2, 3])):
             text = self.text(text)
         return text.encode("utf-8", "surrogateescape")
@@ -266,7 +316,7 @@ class Drawer:
     def __init__(self, form, seed):
         torch.manual_seed(0)
         self.form, self.seed, self.files = form, seed, list(bases(form))
-        self.others = pickles_of(self.files) if form in ("pt", "torchscript") else []
+        self.others = pickles_of(self.files) if form in ("pt", "torchscript") else self.files
 
     def draw(self, index):
         chance = random.Random(f"{self.form}/{self.seed}/{index}")

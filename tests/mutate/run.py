@@ -93,7 +93,8 @@ def read_by_python(form, path):
 def facts_of(form, value):
     """Names and what is compared of each; nothing in here may be taken for a refusal."""
     if form == "schema":
-        return {name: (dtype_name(one["dtype"]), tuple(map(size, one["shape"]))) for name, one in value["tensors"].items()}
+        return {name: (dtype_name(one["dtype"]), tuple(map(size, one["shape"])))
+                for name, one in value["tensors"].items()}
     found = list(flat(value))
     names = {name for name, _ in found}
     assert len(names) == len(found), "Python has a name twice"
@@ -102,8 +103,9 @@ def facts_of(form, value):
 
 def difference(ours, theirs):
     if set(ours) != set(theirs):
-        return f"names: only ours {sorted(set(ours) - set(theirs))[:3]}, only Python's {sorted(set(theirs) - set(ours))[:3]}"
-    return next((f"{name!r}: {ours[name]} here, {theirs[name]} in Python"[:400] for name in ours if ours[name] != theirs[name]), "")
+        return f"names: only ours {sorted(set(ours) - set(theirs))[:3]}, Python's {sorted(set(theirs) - set(ours))[:3]}"
+    return next((f"{name!r}: {ours[name]} here, {theirs[name]} in Python"[:400]
+                 for name in ours if ours[name] != theirs[name]), "")
 
 
 def compare(form, path, output, listed):
@@ -188,7 +190,8 @@ class Runner:
         self.drawer, self.reader = mutations.Drawer(form, seed), Reader()
 
     def regraft(self, *arguments):
-        result = subprocess.run([self.program, *arguments], cwd=self.folder, capture_output=True, timeout=SECONDS, check=False)
+        result = subprocess.run([self.program, *arguments], cwd=self.folder, capture_output=True, timeout=SECONDS,
+                                check=False)
         if result.returncode not in (0, 1, 2, 3):
             raise AssertionError(f"exit status {result.returncode}: {result.stderr[-500:]}")
         if result.returncode and b"error[" not in result.stderr:
@@ -236,7 +239,9 @@ class Runner:
         reads = said is not None and said[0] == "read"
         if accepted and reads:
             assert not said[1], said[1]
-        return {(True, True): "both", (True, False): "program", (False, True): "python"}.get((accepted, reads), "neither")
+        if accepted:
+            return "both" if reads else "program"
+        return "python" if reads else "neither"
 
 
 def run_cases(arguments):
@@ -281,8 +286,8 @@ def main():
             outcomes[form] += counts
             for index, why in failures:
                 failed += 1
-                print(f"FAILED {form}/{index}: {why}\n  again: tests/mutate/run.py PROGRAM --seed {options.seed} --only {form}/{index}",
-                      flush=True)
+                print(f"FAILED {form}/{index}: {why}\n  again: build/venv/bin/python tests/mutate/run.py build/regraft "
+                      f"--seed {options.seed} --only {form}/{index}", flush=True)
     for form, counts in outcomes.items():
         print(f"{form}: {counts['both']} read by both alike, {counts['program']} by the program alone, "
               f"{counts['python']} by Python alone, {counts['neither']} by neither")
