@@ -1,5 +1,15 @@
 """Mutated files: no crash, no hang, nothing left behind, and none that the program and Python both read with
-different tensors. What the program accepts is read by torch, safetensors or a YAML reader in a process of its own.
+different tensors. Each file is also read by torch, safetensors, or a YAML or JSON reader, in a process of its own.
+
+What is left out of the comparison, all of it here:
+
+- A file that only one of them reads. The torch column of docs/security.md says what is refused on purpose; what the
+  program does not need (code and constants of TorchScript, functions that stay inert) it does not refuse. Counted.
+- Strides, and which tensors share a storage: the output is compared by values, and views may be written out.
+- What has no dotted name, in the program neither: tensors in sets, and below keys that are no text and no integer.
+- Conjugate and negative bits: an output may hold the values instead, so that values are compared.
+- Of schemas all but names, dtypes and shapes. Scalars of YAML are read as texts, since PyYAML has the older YAML 1.1,
+  where 010 is eight (case 80); sizes are then decimal, and a size that is not fails the case.
 
 usage: run.py PROGRAM [--cases N] [--seed N] [--only FORMAT/INDEX]"""
 
