@@ -61,7 +61,8 @@ def flat(value, prefix="", above=()):
 
 def facts(tensor):
     assert tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu", tensor.layout
-    plain = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    # A clone, since one element of any stride is contiguous as it is, and no view of bytes.
+    plain = tensor.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format).reshape(-1)
     values = plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b""
     return str(tensor.dtype), tuple(tensor.shape), hashlib.sha256(values).hexdigest()
 
