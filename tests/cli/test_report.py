@@ -396,23 +396,27 @@ def test_html_of_a_failed_run_says_why(tmp_path):
 
 
 def test_names_that_are_no_utf8(tmp_path):
-    """Names are bytes in a .pt file: `name_bytes` has them where JSON cannot."""
-    import pickle
+    """Python's lone surrogates: `name_bytes` has what JSON cannot."""
+    import torch
 
+    torch.save({"bad\ud800name": torch.ones(2), "fine": torch.ones(3)}, tmp_path / "source.pt")
+    write_spec(tmp_path / "spec.yaml", "rules: []")
+    odd, fine = json.loads(succeed("plan", "spec.yaml", "source.pt", "--json", cwd=tmp_path).out)["tensors"]
+    assert bytes.fromhex(odd["name_bytes"]) == b"bad\xed\xa0\x80name"
+    assert odd["name"] == odd["sources"][0] == r"bad\xed\xa0\x80name"
+    assert fine["name"] == "fine" and "name_bytes" not in fine
+
+
+def test_a_source_that_is_broken(tmp_path):
     import torch
 
     path = tmp_path / "source.pt"
-    torch.save({"placeholder": torch.ones(2), "fine": torch.ones(3)}, path)
-    odd = b"bad\xffname!!"  # as long as the name that it replaces
+    torch.save({"broken": torch.ones(2)}, path)
     content = path.read_bytes()
-    assert pickle.dumps("placeholder", protocol=2) and content.count(b"placeholder") == 1 and len(odd) < 11
-    path.write_bytes(content.replace(b"placeholder", odd.ljust(11, b"!")))
+    assert content.count(b"broken") == 1
+    path.write_bytes(content.replace(b"broken", b"brok\xffn"))
     write_spec(tmp_path / "spec.yaml", "rules: []")
     result = run("plan", "spec.yaml", "source.pt", "--json", cwd=tmp_path)
+    assert result.status == 3 and "source.pt: error[checksum]" in result.err
     report = json.loads(result.out)
-    if result.status == 0:
-        one = report["tensors"][0]
-        assert bytes.fromhex(one["name_bytes"]) == odd.ljust(11, b"!")
-        assert "\ufffd" not in one["name"]
-    else:
-        assert result.status == 3 and "source.pt" in result.err
+    assert report["verdict"] == "failed" and not report["complete"]

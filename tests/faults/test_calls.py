@@ -191,13 +191,10 @@ def test_case_94_an_input_that_changes_while_it_is_read(folder, preload, name):
     assert told >= 4, faults.calls
 
 
-@pytest.mark.parametrize("output", ["out/new.pt", "out/new.safetensors"])
-@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("output, kept", [("out/new.pt", False), ("out/new.pt", True), ("out/new.safetensors", False)])
 def test_case_87_a_byte_that_the_disk_turns_is_found_by_verify_output(folder, preload, output, kept):
     """Each write in turn has another byte in its middle."""
     state = {name: torch.arange(2000.0) + i for i, name in enumerate(["fc.weight", "fc.bias", "norm"])}
-    if kept and output.endswith(".safetensors"):
-        pytest.skip("a safetensors file keeps nothing beside the tensors")
     torch.save({"model": state, "ema": [torch.arange(2000.0) * 3, torch.ones(300_000)]}, folder / "training.pt")
     command = ["apply", "training.pt", "-o", output, "--verify-output", "--extras", "keep" if kept else "drop"]
     library = preload("calls")
