@@ -42,6 +42,10 @@ MEMORY = 8 << 30
 SUFFIX = {"pt": ".pt", "torchscript": ".ts", "safetensors": ".safetensors", "schema": ".yaml"}
 
 
+def suffix_of(form, content):
+    return ".json" if form == "schema" and content[:1] == b"{" else SUFFIX[form]
+
+
 def flat(value, prefix="", above=()):
     """Tensors under the dotted names that the program gives them. A container that holds itself is entered once."""
     if isinstance(value, torch.Tensor):
@@ -212,8 +216,7 @@ class Runner:
     def case(self, index):
         """Who reads the file: "both", "program", "python" or "neither". Raises AssertionError."""
         content = self.drawer.draw(index)
-        suffix = ".json" if self.form == "schema" and content[:1] == b"{" else SUFFIX[self.form]
-        path = self.folder / f"m{suffix}"
+        path = self.folder / f"m{suffix_of(self.form, content)}"
         path.write_bytes(content)
         output = self.folder / ("out.safetensors" if self.form == "safetensors" else "out.pt")
         try:
@@ -224,21 +227,20 @@ class Runner:
 
     def judge(self, path, output):
         inspected = self.regraft("inspect", "--json", path.name)
-        accepted, listed = inspected.returncode == 0, None
-        if self.form == "schema":
-            if accepted:
-                listed = [(one["name"], one["dtype"], one["shape"]) for one in json.loads(inspected.stdout)["tensors"]]
-        else:
+        accepted, listed, written = inspected.returncode == 0, None, None
+        if self.form != "schema":
             result = self.regraft("apply", path.name, "-o", output.name, "--root", "", "--extras", "drop", "--no-sync")
             assert accepted or result.returncode, "apply takes what inspect refuses"
             accepted = result.returncode == 0
+            written = output if accepted else None
+        elif accepted:
+            listed = [(one["name"], one["dtype"], one["shape"]) for one in json.loads(inspected.stdout)["tensors"]]
         left = sorted(one.name for one in self.folder.iterdir())
-        expected = [path.name, output.name] if accepted and listed is None else [path.name]
-        assert left == sorted(expected), f"left behind: {left}"
-        return self.both(path, output if accepted and listed is None else None, listed, accepted)
+        assert left == sorted(one.name for one in (path, written) if one), f"left behind: {left}"
+        return self.both(path, written, listed, accepted)
 
-    def both(self, path, output, listed, accepted):
-        question = (self.form, str(path), str(output) if output else None, listed)
+    def both(self, path, written, listed, accepted):
+        question = (self.form, str(path), str(written) if written else None, listed)
         said = self.reader.ask(*question)
         if accepted and (said is None or said[1:] not in ([], [""])):
             # A reader that a former file broke has no say: the same in a new one. What it dies of is either the
@@ -283,8 +285,9 @@ def main():
     options = parser.parse_args()
     if options.only:
         form, index = options.only.split("/")
-        path = pathlib.Path(f"mutated-{form}-{index}{SUFFIX[form]}")
-        path.write_bytes(mutations.Drawer(form, options.seed).draw(int(index)))
+        content = mutations.Drawer(form, options.seed).draw(int(index))
+        path = pathlib.Path(f"mutated-{form}-{index}{suffix_of(form, content)}")
+        path.write_bytes(content)
         print(f"kept as {path}")
         chunks = [(options.program, form, options.seed, [int(index)])]
     else:
