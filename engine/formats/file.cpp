@@ -19,8 +19,9 @@ std::string kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return "a folder";
   if (S_ISFIFO(mode)) return "a FIFO";
   if (S_ISSOCK(mode)) return "a socket";
+  // unreached: what is none of these; there may be no block device to open
   if (S_ISCHR(mode)) return "a character device";
-  if (S_ISBLK(mode)) return "a block device";  // unreached: there may be none to open
+  if (S_ISBLK(mode)) return "a block device";  // unreached: as above
   return "not a regular file";
 }
 
@@ -75,6 +76,7 @@ Diagnostic cannot_open(const std::string& path, int error_number) {
       hint = "its symbolic links lead in a circle";
       break;
     case EMFILE:
+    // unreached: the whole machine's limit
     case ENFILE:
       hint = "too many files are open; raise the limit with ulimit -n";
       break;
@@ -178,6 +180,7 @@ Status InputFile::unchanged() const {
   if (mtime_ns(status) != mtime_ns_) return changed("it was written to");
   // The path may lead to another file by now, which is not the one that was read.
   if (::stat(path_.c_str(), &status) != 0) return changed(reason(errno));
+  // unreached: a file on another device, for which a second file system is needed
   if (status.st_dev != device_ || status.st_ino != inode_) {
     return changed("another file took its place");
   }

@@ -41,8 +41,6 @@ struct Options {
   std::uint64_t base_offset = 0;   // added to byte positions
   int max_depth = 64;
   std::uint64_t max_values = 12'000'000;  // a gigabyte or two; a header of 100 MB has fewer
-  bool allow_bom = false;
-  bool allow_trailing_space = true;  // white space after the value
 };
 
 Result<Value> parse(std::string_view text, const Options& options);

@@ -37,10 +37,10 @@ class Group {
     set_ = std::make_unique<re2::RE2::Set>(options, re2::RE2::UNANCHORED);
     bool all = true;
     for (std::size_t index : indexes_) {
-      // unreached: a pattern that RE2 took alone
+      // unreached: RE2 took each pattern alone
       if (set_->Add(to_piece(patterns[index].text()), nullptr) < 0) all = false;
     }
-    // To match a set that is not compiled is to crash.
+    // To match a set that is not compiled is to crash. (Its first half is unreached: as above.)
     if (!all || !set_->Compile()) usable_ = false;
   }
 
@@ -59,6 +59,7 @@ class Group {
         }
         return best;
       }
+      // unreached: RE2 compiles no set that its memory is too small for, but may still say so here
       if (fault.kind == re2::RE2::Set::kNoError) return PatternSet::npos;
       // It would run out of memory again, and take its time for it.
       usable_.store(false, std::memory_order_relaxed);

@@ -9,6 +9,7 @@ namespace regraft {
 
 void Tokens::fail(Code code, std::size_t begin, std::size_t end, std::string message,
                   std::string hint) {
+  // unreached: the parsers stop at the first
   if (!failed_) report(code, begin, end, std::move(message), std::move(hint));
   failed_ = true;
   token_ = {};
@@ -24,7 +25,7 @@ void Tokens::report(Code code, std::size_t begin, std::size_t end, std::string m
 void Tokens::unexpected() {
   if (failed_) return;
   if (token_.empty()) {
-    const std::size_t at = text_.empty() ? 0 : std::min(last_end_, text_.size() - 1);
+    const std::size_t at = std::min(last_end_, text_.size() - 1);
     return fail(Code::bad_expression, at, at + 1,
                 "the " + std::string(whole()) + " ends where a value should be");
   }
@@ -66,8 +67,8 @@ bool Tokens::accept(std::string_view token) {
 void Tokens::expect(std::string_view token) {
   if (failed_ || accept(token)) return;
   if (!token_.empty()) return unexpected();
-  const std::size_t at = text_.empty() ? 0 : text_.size() - 1;
-  fail(Code::bad_expression, at, at + 1, "a '" + std::string(token) + "' is missing");
+  fail(Code::bad_expression, text_.size() - 1, text_.size(),
+       "a '" + std::string(token) + "' is missing");
 }
 
 }  // namespace regraft

@@ -162,6 +162,13 @@ def tensor(key="0", shape=(4,), offset=0, strides=None, kind="FloatStorage", num
                 ordered_dict())
 
 
+def quantized(key="0"):
+    """Four elements of int8 with a scale, which torch reads and the program lists without values."""
+    scheme = tuple_of(name_of("torch", "per_tensor_affine"), b"G" + struct.pack(">d", 1.0), integer(0))
+    return call("torch._utils", "_rebuild_qtensor", storage(key, 16, "QInt8Storage"), integer(0), integers((4,)),
+                integers((1,)), scheme, b"\x89", ordered_dict())
+
+
 def state_dict(*names):
     """One tensor of four floats for each name, all on storage 0."""
     return PROTO + dict_of(*((text(name), tensor()) for name in names)) + STOP

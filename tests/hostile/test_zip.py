@@ -9,7 +9,7 @@ import pytest
 
 from builders import (DEFLATED, DESCRIPTOR, ENCRYPTED, FLOATS, IN_64, PROTO, STOP, STORED, UTF8, Record,
                       central_header, deflate, dict_of, extra_field, local_header, make_pt, make_zip, padded,
-                      records_of, state_dict, tensor, text, zip64_extra)
+                      quantized, records_of, state_dict, tensor, text, zip64_extra)
 from helpers import errors_of, run
 
 STORAGE = "a/data/0"
@@ -238,6 +238,29 @@ def test_case_12_zip64_fields_of_an_entry(place, kind):
     place.refuse(make_pt(change={"data/0": {"central": central, "central_extra": extra}}), "zip-corrupt", key=STORAGE)
 
 
+SECOND_NAMES = {"too short": b"\1\0\0\0", "another": b"\1\0\0\0\0a/data/1", "none": b"\1\0\0\0\0"}
+
+
+@pytest.mark.parametrize("header", ["central_extra", "local_extra"])
+@pytest.mark.parametrize("kind", SECOND_NAMES)
+def test_case_5_a_second_name(place, kind, header):
+    extra = extra_field(0x7075, SECOND_NAMES[kind])
+    place.refuse(make_pt(change={"data/0": {header: extra}}), "zip-corrupt", "a second name", key=STORAGE)
+
+
+def test_case_5_the_same_name_twice(place):
+    extra = extra_field(0x7075, b"\1\0\0\0\0a/data/0")
+    place.same_as_torch(make_pt(change={"data/0": {"central_extra": extra, "local_extra": extra}}))
+
+
+def test_case_17_a_directory_that_is_larger_than_names_make_it(place):
+    extra = extra_field(0x9999, bytes(65_000))
+    content = make_pt(change={name: {"central_extra": extra} for name in ("data.pkl", "data/0", "version")})
+    place.refuse(content, "limit", "the central directory has", "zip-entries", inspect=False,
+                 options=["--limit", "zip-entries=3"])
+    place.same_as_torch(content)
+
+
 def test_case_12_zip64_field_that_is_right(place):
     change = {"central": {"size": IN_64, "compressed": IN_64}, "central_extra": zip64_extra(16, 16)}
     place.same_as_torch(make_pt(change={"data/0": change}))
@@ -315,6 +338,19 @@ def test_case_15_a_version_that_is_none(place, version):
                  key="a/version")
 
 
+def test_case_15_the_version_where_torch_looks_first(place):
+    records = records_of()
+    first = replace(records["version"], name=b"a/.data/version")
+    place.same_as_torch(make_zip([*list(records.values())[:-1], first]))
+    place.refuse(make_zip([*records.values(), replace(first, content=b"99\n")]), "zip-corrupt", key="a/.data/version")
+
+
+def test_case_13_folders_are_no_records(place):
+    folders = [Record(b"a/", b""), Record(b"a/data/", b""), Record(b"a/more/", b"")]
+    shown = place.same_as_torch(make_zip([*folders, *records_of().values()]))
+    assert "more" not in shown.out, str(shown)
+
+
 NUMBERS = {"FloatStorage": 4, "DoubleStorage": 8, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8,
            "IntStorage": 4, "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1,
            "ComplexFloatStorage": 8, "ComplexDoubleStorage": 16}
@@ -328,6 +364,14 @@ def test_case_16_big_endian_numbers_are_swapped(place, kind):
                              (text("part"), tensor("0", (2,), 1, kind=kind, numel=count))) + STOP
     shown = place.same_as_torch(make_zip(list(records_of(pickle, {"0": data}, b"big").values())))
     assert "big-endian" in shown.out, str(shown)
+
+
+def test_case_16_what_a_big_endian_file_has_no_numbers_of(place):
+    """Empty storages and tensors that are not read say nothing of the widths of others."""
+    pickle = PROTO + dict_of((text("w"), tensor()), (text("none"), tensor("1", (0,))), (text("q"), quantized("2"))) + STOP
+    content = make_zip(list(records_of(pickle, {"0": FLOATS, "1": b"", "2": FLOATS}, b"big").values()))
+    shown = run("inspect", place.write(content), cwd=place.folder)
+    assert shown.status == 0 and "big-endian" in shown.out and "quantized" in shown.out, str(shown)
 
 
 @pytest.mark.parametrize("word", [b"", b"Big", b"BIG", b"middle", b"little\n", b"big\0", b"littlebig", b"<",

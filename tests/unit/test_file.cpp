@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -140,6 +141,22 @@ TEST_CASE("files that cannot be opened") {
   CHECK(open_error(std::string("a\0b", 3)).message == "cannot open: a path has no zero bytes");
   std::filesystem::create_symlink("loop", folder.path("loop"));
   CHECK(open_error(folder.path("loop")).hint == "its symbolic links lead in a circle");
+}
+
+TEST_CASE("too many open files are said to be that") {
+  const Folder folder;
+  const std::string path = folder.write("a", "x");
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int lowest = dup(0);  // the next descriptor
+  REQUIRE(lowest >= 0);
+  close(lowest);
+  const rlimit none{static_cast<rlim_t>(lowest), before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const Diagnostic fault = open_error(path);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(fault.message == "cannot open: Too many open files");
+  CHECK(fault.hint == "too many files are open; raise the limit with ulimit -n");
 }
 
 TEST_CASE("files of other kinds are named") {
