@@ -203,12 +203,16 @@ bool check_place(const MigrateOptions& options, const SideFile& file, Diagnostic
                           "make it first: mkdir -p " + shell_quoted(folder)));
     return false;
   }
-  if (::stat(file.path.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) {
-    diagnostics.add(
-        error(Code::file_write, file_location(file.path), "it is a folder", "name a file in it"));
-    return false;
-  }
-  return true;
+  // Of itself: a link to /dev/stdout may be written, whatever that is.
+  if (::lstat(file.path.c_str(), &there) != 0) return true;
+  struct stat behind = there;
+  if (S_ISLNK(there.st_mode) && ::stat(file.path.c_str(), &behind) != 0) return true;
+  const bool fits = S_ISREG(there.st_mode) || (S_ISLNK(there.st_mode) && !S_ISDIR(behind.st_mode));
+  if (!fits)
+    diagnostics.add(error(Code::file_write, file_location(file.path),
+                          "it is " + kind_of(behind.st_mode),
+                          S_ISDIR(behind.st_mode) ? "name a file in it" : "give another name"));
+  return fits;
 }
 
 bool check_side_files(const MigrateOptions& options, Diagnostics& diagnostics) {

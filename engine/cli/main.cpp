@@ -141,12 +141,17 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("-o,--output", options.request.output,
                  "The file to write; its suffix sets the format")
       ->type_name("OUT");
+  const auto named = [](const std::string& path) {
+    return path.empty() ? std::string("a file has a name") : std::string();
+  };
   app.add_option("--write-spec", options.write_spec, "Save what was typed as a spec")
+      ->check(CLI::Validator(named, ""))
       ->type_name("FILE");
   app.add_option("--print", options.print, "Print one stage in place of the report")
       ->check(CLI::IsMember({"spec", "program", "plan", "schedule"}))
       ->type_name("STAGE");
   app.add_option("--report", options.report_path, "Write the report to FILE.json or FILE.html")
+      ->check(CLI::Validator(named, ""))
       ->type_name("FILE");
   app.add_option("--max-growth", options.request.max_growth,
                  "Refuse an output of more than N times the inputs; 0: no limit (default 4)")

@@ -63,8 +63,9 @@ Status write_file(const std::string& path, std::string_view text) {
   struct stat existing{};
   if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
     // A device or a pipe, such as /dev/stdout, is written as it is.
-    const int fd = S_ISDIR(existing.st_mode) ? -1 : opened(path, O_WRONLY);
-    if (S_ISDIR(existing.st_mode)) errno = EISDIR;
+    // A pipe that nobody reads would wait here for ever.
+    const int fd = opened(path, O_WRONLY | O_NONBLOCK);
+    if (fd >= 0) ::fcntl(fd, F_SETFL, O_WRONLY);
     const bool good = fd >= 0 && write_all(fd, text);
     if (!good) return cannot_write(path);
     ::close(fd);

@@ -15,16 +15,6 @@
 namespace regraft {
 namespace {
 
-std::string kind_of(mode_t mode) {
-  if (S_ISDIR(mode)) return "a folder";
-  if (S_ISFIFO(mode)) return "a FIFO";
-  if (S_ISSOCK(mode)) return "a socket";
-  // unreached: what is none of these; there may be no block device to open
-  if (S_ISCHR(mode)) return "a character device";
-  if (S_ISBLK(mode)) return "a block device";  // unreached: as above
-  return "not a regular file";
-}
-
 std::int64_t mtime_ns(const struct stat& status) {
   return static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
@@ -88,6 +78,16 @@ Diagnostic cannot_open(const std::string& path, int error_number) {
 }
 
 }  // namespace
+
+std::string kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  // unreached: what is none of these; there may be no block device to open
+  if (S_ISCHR(mode)) return "a character device";
+  if (S_ISBLK(mode)) return "a block device";  // unreached: as above
+  return "not a regular file";
+}
 
 Result<std::shared_ptr<InputFile>> InputFile::open(const std::string& path) {
   if (path.find('\0') != std::string::npos) {

@@ -1,6 +1,8 @@
 // An input file: opened once, read by offset, checked at the end to be what was opened.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -9,6 +11,9 @@
 #include "base/result.h"
 
 namespace regraft {
+
+// "a folder", "a FIFO": what is of this mode and no regular file, for messages.
+std::string kind_of(mode_t mode);
 
 class InputFile {
  public:

@@ -11,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -591,6 +592,33 @@ def test_report_and_written_spec_may_not_be_one_file(folder):
     result = migrate(folder, "out/new.pt", "--report", "out/x.json", "--write-spec", "out/x.json")
     assert result.status == 2, str(result)
     assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("option, name", [("--report", "x.json"), ("--write-spec", "x.yaml")])
+@pytest.mark.parametrize("kind, words", [("FIFO", "it is a FIFO"), ("socket", "it is a socket"), ("folder", "it is a folder")])
+def test_a_side_file_that_is_none(folder, option, name, kind, words):
+    path = folder / "out" / name
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as made:  # its path is to be short
+            made.bind(name)
+    else:
+        path.mkdir()
+    refuse(folder, "out/new.pt", option, f"out/{name}", code="file-write", words=[words], timeout=20)
+
+
+def test_a_report_to_a_pipe_without_a_reader(folder):
+    os.mkfifo(folder / "pipe")
+    (folder / "pipe.json").symlink_to("pipe")
+    result = migrate(folder, "out/new.pt", "--report", "pipe.json", timeout=20)
+    assert result.status == 3 and "No such device" in result.err, str(result)
+
+
+@pytest.mark.parametrize("option", ["--report", "--write-spec"])
+def test_a_side_file_without_a_name(folder, option):
+    assert migrate(folder, "out/new.pt", option, "").status == 2
+    assert not (folder / "out/new.pt").exists()
 
 
 def test_a_report_to_a_pipe(folder):
