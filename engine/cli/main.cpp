@@ -53,7 +53,15 @@ void add_word(CLI::App& app, const std::string& flag, T& value,
   std::string list;
   for (const auto& [word, unused] : words) list += (list.empty() ? "" : "|") + word;
   app.add_option(flag, value, help)
-      ->transform(CLI::CheckedTransformer(words))
+      // CLI11's own transformer would take the numbers behind the words too.
+      ->transform(CLI::Validator(
+          [words, list](std::string& word) {
+            const auto found = words.find(word);
+            if (found == words.end()) return quoted(word) + " is none of " + list;
+            word = std::to_string(static_cast<int>(found->second));
+            return std::string();
+          },
+          ""))
       ->type_name(list)
       ->option_text(list);
 }
@@ -141,20 +149,22 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("-o,--output", options.request.output,
                  "The file to write; its suffix sets the format")
       ->type_name("OUT");
-  const auto named = [](const std::string& path) {
-    return path.empty() ? std::string("a file has a name") : std::string();
+  // CLI11 takes an empty text for no value.
+  const auto given = [](const std::string& text) {
+    return std::string(text.empty() ? "it is empty" : "");
   };
   app.add_option("--write-spec", options.write_spec, "Save what was typed as a spec")
-      ->check(CLI::Validator(named, ""))
+      ->check(CLI::Validator(given, ""))
       ->type_name("FILE");
   app.add_option("--print", options.print, "Print one stage in place of the report")
       ->check(CLI::IsMember({"spec", "program", "plan", "schedule"}))
       ->type_name("STAGE");
   app.add_option("--report", options.report_path, "Write the report to FILE.json or FILE.html")
-      ->check(CLI::Validator(named, ""))
+      ->check(CLI::Validator(given, ""))
       ->type_name("FILE");
   app.add_option("--max-growth", options.request.max_growth,
                  "Refuse an output of more than N times the inputs; 0: no limit (default 4)")
+      ->check(CLI::Validator(given, ""))
       ->type_name("N");
   repeatable(
       app.add_option("--no-pass", options.request.no_passes,

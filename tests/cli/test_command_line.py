@@ -534,6 +534,18 @@ def test_wrong_usage(folder, arguments):
     assert "hint:" in result.err and snapshot(folder) == before
 
 
+@pytest.mark.parametrize("option, value, words", [
+    ("--digest", "", "'' is none of none|sha256|xxh3"), ("--digest", "2", "'2' is none of"),
+    ("--color", "1", "'1' is none of"), ("--progress", "Auto", "'Auto' is none of auto|off|plain"),
+    ("--max-growth", "", "it is empty"), ("--max-growth", "x", "x"),
+])
+def test_values_that_no_option_has(folder, option, value, words):
+    before = snapshot(folder)
+    result = run("apply", *SPEC, "-o", "new.pt", option, value, cwd=folder)
+    assert result.status == 2 and "error[usage]: " in result.err and words in result.err, str(result)
+    assert snapshot(folder) == before
+
+
 # --- stdout, stderr, colour -----------------------------------------------------------------------------------
 
 
