@@ -127,8 +127,10 @@ std::vector<const Checkpoint*> pointers(const Run& run) {
 
 // Into the output's file, or into memory.
 Result<Executed> execute_into(const Request& request, Run& run) {
+  ExecuteOptions options = request.execute;
+  options.max_memory = request.max_memory.value_or(kDefaultMaxMemory);
   if (!request.into_memory)
-    return execute(*run.schedule, *run.plan, pointers(run), request.output, request.execute);
+    return execute(*run.schedule, *run.plan, pointers(run), request.output, options);
   try {
     run.memory = std::make_unique_for_overwrite<std::byte[]>(run.schedule->layout.size);
   } catch (const std::bad_alloc&) {
@@ -138,7 +140,7 @@ Result<Executed> execute_into(const Request& request, Run& run) {
                  "they are read beside the model, which changes only when all is there");
   }
   return execute(*run.schedule, *run.plan, pointers(run),
-                 {run.memory.get(), run.schedule->layout.size}, request.execute);
+                 {run.memory.get(), run.schedule->layout.size}, options);
 }
 
 Diagnostic broken_law(const std::string& what) {
@@ -190,6 +192,7 @@ std::unique_ptr<Run> run(const Request& request) {
       *run.plan, *run.program, run.inputs, *format,
       {.verify = request.execute.verify,
        .max_growth = request.max_growth,
+       .max_memory = request.max_memory,
        .digests = request.execute.digest != DigestKind::none || request.execute.verify_output,
        .digests_of_inputs = request.execute.digest_inputs,
        .byte_ranges = passes->byte_ranges},

@@ -36,9 +36,10 @@ struct Request {
   std::string output;                       // "" without one
   bool into_memory = false;                 // in place of `output`: Run::memory
   Stage until = Stage::execute;             // the last stage that runs
-  bool check_output = false;           // also before Stage::execute: whether OUT could be written
-  bool strict = false;                 // unused rules are errors
-  std::uint64_t max_growth = 4;        // of the output over the inputs (ScheduleOptions)
+  bool check_output = false;     // also before Stage::execute: whether OUT could be written
+  bool strict = false;           // unused rules are errors
+  std::uint64_t max_growth = 4;  // of the output over the inputs (ScheduleOptions)
+  std::optional<std::uint64_t> max_memory;  // of buffers; a tensor that takes more is refused
   std::vector<std::string> no_passes;  // of the optimizer, by name: what they do is left undone
   Limits limits;
   ExecuteOptions execute;

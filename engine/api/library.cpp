@@ -64,6 +64,9 @@ void set_options(const MigrationOptions& options, Impl& impl) {
       impl.run->diagnostics.add(set.error());
   request.strict = options.strict;
   request.max_growth = options.max_growth;
+  request.max_memory = options.max_memory;
+  if (options.threads > 0)
+    request.execute.threads = std::min<std::size_t>(options.threads, kMostThreads);
   request.no_passes = options.no_passes;
   request.execute.force = options.force;
   request.execute.sync = options.sync;

@@ -1,6 +1,7 @@
 #include "api/memory_model.h"
 
 #include <exception>
+#include <mutex>
 #include <unordered_set>
 #include <utility>
 
@@ -33,13 +34,17 @@ class ModelReader final : public StorageReader {
   explicit ModelReader(Model& model) : model_(model) {}
   Status read(std::uint32_t storage, std::uint64_t offset,
               std::span<std::byte> out) const override {
-    return guarded("its values cannot be read: ", [&] { model_.read(storage, offset, out); });
+    return guarded("its values cannot be read: ", [&] {
+      const std::lock_guard lock(mutex_);
+      model_.read(storage, offset, out);
+    });
   }
   bool direct(std::uint32_t) const override { return false; }
   const InputFile* file() const override { return nullptr; }
 
  private:
   Model& model_;
+  mutable std::mutex mutex_;
 };
 
 // Whether a name keeps its values. Assigned, they could undo what was loaded into another view of

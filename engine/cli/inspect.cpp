@@ -569,7 +569,7 @@ Json json_of(const std::optional<Number>& number) {
 }
 
 Json json_of(const NumberStatistics& read) {
-  Json object;
+  Json object = Json::object();
   object["count"] = read.count;
   object["min"] = json_of(read.min);
   object["max"] = json_of(read.max);
@@ -582,7 +582,7 @@ Json json_of(const NumberStatistics& read) {
 }
 
 Json json_of(const TensorValues& values) {
-  Json object;
+  Json object = Json::object();
   if (!values.absent.empty()) {
     put_text(object, "absent", values.absent);
     return object;
@@ -610,13 +610,13 @@ class JsonWriter {
     put_list("storages", catalog_.storages, storage);
     put_list("containers", catalog_.containers, container);
     put_list("metadata", catalog_.metadata, [](const auto& entry) {
-      Json object;
+      Json object = Json::object();
       put_text(object, "key", entry.first);
       put_text(object, "value", entry.second);
       return object;
     });
     put_list("extras", catalog_.extras, [&](const Extra& extra) {
-      Json object;
+      Json object = Json::object();
       put_text(object, "path", extra.path);
       put_text(object, "summary", extra.summary);
       const std::string why = refuses(catalog_, extra);
@@ -649,7 +649,7 @@ class JsonWriter {
 
   void put_file() {
     put("regraft_inspect", 1);
-    Json object;
+    Json object = Json::object();
     put_text(object, "path", catalog_.path);
     put_text(object, "format", catalog_.format);
     for (const auto& [key, value] : object.items()) put(key, value);
@@ -659,7 +659,7 @@ class JsonWriter {
   }
 
   Json root() const {
-    Json object;
+    Json object = Json::object();
     put_text(object, "path", catalog_.containers.empty() ? "" : catalog_.containers[0].path);
     object["chosen"] = contents_.shown.given   ? "given"
                        : contents_.shown.found ? "automatically"
@@ -669,7 +669,7 @@ class JsonWriter {
 
   Json totals() const {
     const Totals& totals = contents_.totals;
-    Json object;
+    Json object = Json::object();
     object["tensors"] = catalog_.tensors.size();
     object["tied"] = totals.tied;
     object["unsupported"] = totals.unsupported;
@@ -685,7 +685,7 @@ class JsonWriter {
 
   Json tensor(std::size_t index) const {
     const Tensor& tensor = catalog_.tensors[index];
-    Json object;
+    Json object = Json::object();
     put_text(object, "name", tensor.name);
     if (!tensor.unsupported.empty()) {
       // Its dtype, where it is plain, is in the text: what is in `dtype` may be the default.
@@ -713,7 +713,7 @@ class JsonWriter {
   }
 
   static Json storage(const Storage& storage) {
-    Json object;
+    Json object = Json::object();
     put_text(object, "key", storage.key);
     object["bytes"] = storage.nbytes;
     object["file_offset"] = storage.offset;
@@ -722,7 +722,7 @@ class JsonWriter {
   }
 
   static Json container(const Container& container) {
-    Json object;
+    Json object = Json::object();
     put_text(object, "path", container.path);
     object["parent"] = container.parent < 0 ? Json(nullptr) : Json(container.parent);
     object["kind"] = container.mapping ? "mapping" : "list";
@@ -731,11 +731,11 @@ class JsonWriter {
     object["tensors"] = container.tensors;
     Json modules = Json::array();
     for (const ModuleMetadata& module : container.metadata) {
-      Json entry;
+      Json entry = Json::object();
       put_text(entry, "module", module.module);
       Json entries = Json::array();
       for (const auto& [key, value] : module.ints) {
-        Json pair;
+        Json pair = Json::object();
         put_text(pair, "key", key);
         pair["value"] = value;
         entries.push_back(std::move(pair));

@@ -166,6 +166,18 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
                  "Refuse an output of more than N times the inputs; 0: no limit (default 4)")
       ->check(CLI::Validator(given, ""))
       ->type_name("N");
+  app.add_option_function<std::string>(
+         "--max-memory",
+         [&options](const std::string& text) {
+           options.request.max_memory = bytes_of(text);
+           if (!options.request.max_memory)
+             throw CLI::ValidationError("--max-memory", quoted(text) +
+                                                            " is not a number of bytes, which KiB, "
+                                                            "MiB or GiB may follow");
+         },
+         "Refuse what takes more memory for its buffers, such as 512MiB (default: 64MiB, or what "
+         "the largest tensor needs)")
+      ->type_name("SIZE");
   repeatable(
       app.add_option("--no-pass", options.request.no_passes,
                      "Leave out a pass of the optimizer, repeatable: the output is the same"),
@@ -183,6 +195,10 @@ void add_apply_options(CLI::App& app, MigrateOptions& options) {
   app.add_flag("--dry-run", options.dry_run, "Plan only");
   app.add_flag("!--no-sync", execute.sync, "Do not wait until the disk has the output");
   app.add_flag("!--no-verify", execute.verify, "Do not check the source's CRCs");
+  app.add_option("--threads", execute.threads,
+                 "How many tensors are worked on at a time (default: the cores, up to 4)")
+      ->check(CLI::Range(std::size_t{1}, kMostThreads))
+      ->type_name("N");
   app.add_flag("--verify-output", execute.verify_output,
                "Read the output again before publishing it");
   add_word(app, "--digest", execute.digest, kDigests, "The kind of digest in the report");

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <span>
 
 namespace regraft {
@@ -12,16 +13,24 @@ class Buffer {
   // `size` bytes of any content; what was taken before is no longer valid.
   std::span<std::byte> take(std::size_t size) {
     if (size > capacity_) {
-      memory_.reset();  // the old bytes first, so that both never stand at once
-      capacity_ = 0;
-      memory_ = std::make_unique_for_overwrite<std::byte[]>(size);
+      release();  // the old bytes first, so that both never stand at once
+      memory_.reset(static_cast<std::byte*>(::operator new(size, kPage)));
       capacity_ = size;
     }
     return {memory_.get(), size};
   }
+  void release() {
+    memory_.reset();
+    capacity_ = 0;
+  }
 
  private:
-  std::unique_ptr<std::byte[]> memory_;
+  // The system copies from and to whole pages fastest.
+  static constexpr std::align_val_t kPage{4096};
+  struct Free {
+    void operator()(std::byte* memory) const { ::operator delete(memory, kPage); }
+  };
+  std::unique_ptr<std::byte, Free> memory_;
   std::size_t capacity_ = 0;
 };
 

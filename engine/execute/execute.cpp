@@ -18,7 +18,6 @@ class MemorySink final : public Sink {
     std::copy(bytes.begin(), bytes.end(), memory_.begin() + static_cast<std::ptrdiff_t>(offset));
     return Done{};
   }
-  Status flush() override { return Done{}; }
 
  private:
   std::span<std::byte> memory_;

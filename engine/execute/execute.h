@@ -17,6 +17,12 @@
 
 namespace regraft {
 
+// Of --max-memory, where it is not given.
+inline constexpr std::uint64_t kDefaultMaxMemory = 64ull << 20;
+inline constexpr std::size_t kMostThreads = 256;
+// The cores that this process may use, but no more than 4: from then on the memory is what is slow.
+std::size_t default_threads();
+
 struct Progress {
   std::uint64_t done_bytes = 0, total_bytes = 0;
 };
@@ -28,10 +34,15 @@ struct ExecuteOptions {
   bool verify_output = false;  // data is read again before publishing, and its digests compared
   DigestKind digest = DigestKind::xxh3;
   bool digest_inputs = false;  // digests of every input tensor, used or not
+  // From 1 to kMostThreads; the output is the same for any number.
+  std::size_t threads = default_threads();
+  // Bytes of buffers that threads may hold together. A tensor that takes more is worked on alone.
+  std::uint64_t max_memory = kDefaultMaxMemory;
   // Asked for once, and only when something has to be computed; the evaluator outlives the run.
   std::function<Result<Evaluator*>()> evaluator;
-  std::function<void(const Progress&)> progress;  // called at most every few megabytes
-  std::function<bool()> cancelled;                // asked between blocks
+  // In the thread that calls execute(): at most every few megabytes, and between blocks.
+  std::function<void(const Progress&)> progress;
+  std::function<bool()> cancelled;
 };
 
 // Digests are raw bytes; empty with DigestKind::none.

@@ -36,6 +36,11 @@ class Gatherer {
   // The elements of a view, row-major. `whole` may be null.
   Status gather(const StorageReader& reader, const View& view, ByteSink& sink,
                 WholeStorage* whole = nullptr);
+  // Gives back the memory of the buffers.
+  void release() {
+    source_.release();
+    ordered_.release();
+  }
 
  private:
   Status read(const StorageReader& reader, std::uint32_t storage, std::uint64_t offset,

@@ -178,26 +178,6 @@ Status OutputFile::reserve(std::uint64_t size) {
 }
 
 Status OutputFile::write(std::uint64_t offset, Bytes bytes) {
-  const bool follows = offset == buffered_at_ + buffered_;
-  if (buffered_ > 0 && (!follows || bytes.size() > kCopyBlock - buffered_)) REGRAFT_CHECK(flush());
-  if (bytes.size() >= kCopyBlock / 4) {
-    REGRAFT_CHECK(flush());
-    return write_now(offset, bytes);
-  }
-  if (bytes.empty()) return Done{};
-  if (buffered_ == 0) buffered_at_ = offset;
-  std::memcpy(buffer_.take(kCopyBlock).data() + buffered_, bytes.data(), bytes.size());
-  buffered_ += bytes.size();
-  return Done{};
-}
-
-Status OutputFile::flush() {
-  const std::uint64_t count = std::exchange(buffered_, 0);
-  if (count == 0) return Done{};
-  return write_now(buffered_at_, buffer_.take(kCopyBlock).first(count));
-}
-
-Status OutputFile::write_now(std::uint64_t offset, Bytes bytes) {
   while (!bytes.empty()) {
     const std::size_t wanted = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30);
     const ssize_t count = uninterrupted(
@@ -219,14 +199,12 @@ Status OutputFile::sync_file() {
 }
 
 Status OutputFile::to_disk() {
-  REGRAFT_CHECK(flush());
   REGRAFT_CHECK(sync_file());
   ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
   return Done{};
 }
 
 Status OutputFile::publish(bool force, bool sync) {
-  REGRAFT_CHECK(flush());
   struct stat old{};
   if (force && ::fstatat(folder_, path_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0) {
     if (!S_ISREG(old.st_mode)) {

@@ -8,7 +8,6 @@
 
 #include "base/hash.h"
 #include "base/result.h"
-#include "execute/buffer.h"
 #include "execute/sink.h"
 #include "formats/format.h"
 
@@ -39,10 +38,8 @@ class OutputFile final : public Sink {
   [[nodiscard]] const OutputPath& path() const { return path_; }
   // Gives the file its size, and its blocks where the file system can do that in advance.
   Status reserve(std::uint64_t size);
-  // Small pieces are joined while each follows the one before.
   Status write(std::uint64_t offset, Bytes bytes) override;
-  Status flush() override;
-  // Flushed, on the disk, and out of the cache as far as the system does that: reading is reading.
+  // On the disk, and out of the cache as far as the system does that: reading is reading.
   Status to_disk();
   // An existing file keeps its permission bits when it is replaced.
   Status publish(bool force, bool sync);
@@ -50,7 +47,6 @@ class OutputFile final : public Sink {
  private:
   explicit OutputFile(OutputPath path) : path_(std::move(path)) {}
   Status lock(const std::vector<const Checkpoint*>& checkpoints);
-  Status write_now(std::uint64_t offset, Bytes bytes);
   Status sync_file();
   Status rename_over();
   Status rename_to_new();
@@ -62,8 +58,6 @@ class OutputFile final : public Sink {
   int folder_ = -1, fd_ = -1;
   bool published_ = false;
   std::uint64_t size_ = 0;
-  Buffer buffer_;
-  std::uint64_t buffered_at_ = 0, buffered_ = 0;
 };
 
 }  // namespace regraft

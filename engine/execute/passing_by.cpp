@@ -59,10 +59,10 @@ std::optional<std::uint32_t> PassingBy::whole_record(std::uint64_t nbytes) const
   return record_->crc;
 }
 
-void PassingBy::finish(std::vector<std::vector<std::string>>& digests) {
+void PassingBy::finish(InputDigests& digests) {
   for (auto& [storage, tensors] : expected_)
     for (Expected& one : tensors)
-      if (one.whole) digests[one.load.input][one.load.tensor] = one.digest.finish();
+      if (one.whole) digests.put(one.load.input, one.load.tensor, one.digest.finish());
 }
 
 }  // namespace regraft

@@ -11,6 +11,7 @@
 
 #include "execute/execute.h"
 #include "execute/gather.h"
+#include "execute/tensor_digests.h"
 
 namespace regraft {
 
@@ -30,8 +31,8 @@ class PassingBy final : public ByteSink {
   // The CRC-32 of the record of the last CopyRange, when it has passed by from its first byte to
   // its last.
   [[nodiscard]] std::optional<std::uint32_t> whole_record(std::uint64_t nbytes) const;
-  // Digests of the tensors that passed by as a whole, by input and tensor.
-  void finish(std::vector<std::vector<std::string>>& digests);
+  // Digests of the tensors that passed by as a whole.
+  void finish(InputDigests& digests);
 
  private:
   struct Expected {

@@ -11,9 +11,8 @@ namespace regraft {
 class Sink {
  public:
   virtual ~Sink() = default;
-  // By position; each byte once, but for patches of what was written before.
+  // By position; each byte once, but for patches of what was written before. Thread-safe.
   virtual Status write(std::uint64_t offset, Bytes bytes) = 0;
-  virtual Status flush() = 0;
 };
 
 }  // namespace regraft

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/checked.h"
@@ -41,6 +42,20 @@ Diagnostic wrong(std::string message, std::string hint = {}) {
   return error(Code::usage, {}, std::move(message), std::move(hint));
 }
 
+// The number that a text begins with, UINT64_MAX for a larger one; and what follows it.
+std::pair<std::optional<std::uint64_t>, std::string_view> number_and_rest(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem == std::errc::invalid_argument) return {std::nullopt, text};
+  if (problem == std::errc::result_out_of_range) number = UINT64_MAX;
+  return {number, text.substr(static_cast<std::size_t>(end - text.data()))};
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) {
+  const auto [number, rest] = number_and_rest(text);
+  return rest.empty() ? number : std::nullopt;
+}
+
 Result<const LimitInfo*> limit_named(std::string_view name) {
   const auto* found = std::ranges::find(kLimits, name, &LimitInfo::name);
   if (found != kLimits.end()) return found;
@@ -74,23 +89,23 @@ Status set_limit(Limits& limits, std::string_view name, std::uint64_t value) {
   return Done{};
 }
 
+std::optional<std::uint64_t> bytes_of(std::string_view text) {
+  const auto [number, unit] = number_and_rest(text);
+  if (!number || unit.empty()) return number;
+  constexpr std::array<std::string_view, 3> kUnits = {"KiB", "MiB", "GiB"};
+  const auto* found = std::find(kUnits.begin(), kUnits.end(), unit);
+  if (found == kUnits.end()) return std::nullopt;
+  return checked_mul(*number, std::uint64_t{1024} << (10 * (found - kUnits.begin())))
+      .value_or(UINT64_MAX);
+}
+
 Status set_limit(Limits& limits, std::string_view setting) {
   const std::size_t equals = setting.find('=');
   if (equals == std::string_view::npos)
     return wrong("the limit " + quoted(setting) + " is not NAME=N");
   REGRAFT_TRY(const LimitInfo* limit, limit_named(setting.substr(0, equals)));
   const std::string_view text = setting.substr(equals + 1);
-  std::uint64_t number = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  std::optional<std::uint64_t> value;
-  if (problem == std::errc() && unit.empty()) value = number;
-  constexpr std::array<std::string_view, 3> kUnits = {"KiB", "MiB", "GiB"};
-  if (problem == std::errc() && limit->bytes)
-    for (std::size_t i = 0; i < kUnits.size(); ++i)
-      if (unit == kUnits[i])
-        value = checked_mul(number, std::uint64_t{1024} << (10 * i)).value_or(UINT64_MAX);
-  if (problem == std::errc::result_out_of_range) value = UINT64_MAX;
+  const std::optional<std::uint64_t> value = limit->bytes ? bytes_of(text) : whole_number(text);
   if (!value)
     return wrong("the limit " + std::string(limit->name) + " is a number" +
                  (limit->bytes ? " of bytes, which KiB, MiB or GiB may follow" : "") + ", not " +

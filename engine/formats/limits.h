@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,10 @@ Limits largest_limits();
 // `NAME=N`. Errors: usage, which names the nearest limit or the range.
 Status set_limit(Limits& limits, std::string_view setting);
 Status set_limit(Limits& limits, std::string_view name, std::uint64_t value);
+
+// A number of bytes, which KiB, MiB or GiB may follow; UINT64_MAX for what is larger. Empty: it is
+// none.
+std::optional<std::uint64_t> bytes_of(std::string_view text);
 
 // "the pickle is nested too deep; the limit is 1000", with the option that raises it.
 Diagnostic past_limit(Location where, const std::string& what, const Limits& limits,

@@ -51,7 +51,7 @@ void put_place(Json& entry, const Location& where) {
 }
 
 Json tensor(const Explanation::Tensor& tensor) {
-  Json entry;
+  Json entry = Json::object();
   put_name(entry, tensor.name);
   entry["dtype"] = name(tensor.dtype);
   entry["shape"] = tensor.shape;
@@ -85,7 +85,7 @@ class JsonExplanation {
   explicit JsonExplanation(const Explanation& explanation) : explanation_(explanation) {}
 
   std::string write() const {
-    Json json;
+    Json json = Json::object();
     json["regraft_explanation"] = 1;
     put_name(json, explanation_.name);
     json["complete"] = explanation_.complete;
@@ -96,7 +96,7 @@ class JsonExplanation {
 
  private:
   [[nodiscard]] Json telling(const Telling& one) const {
-    Json entry;
+    Json entry = Json::object();
     entry["role"] = kRoles[static_cast<std::size_t>(one.role)];
     entry.update(tensor(one.tensor));
     entry["tied"] = texts(one.tied);
@@ -111,7 +111,7 @@ class JsonExplanation {
 
   [[nodiscard]] Json step(const Step& step) const {
     const Rule& rule = explanation_.program->rules[step.rule];
-    Json entry;
+    Json entry = Json::object();
     entry["rule"] = step.rule + 1;
     entry["id"] = text_or_null(rule.id);
     put_place(entry, rule.where);
@@ -122,7 +122,7 @@ class JsonExplanation {
     entry["stays"] = step.stays;
     entry["pattern"] = Json();
     if (step.entry) {
-      Json pattern;
+      Json pattern = Json::object();
       pattern["text"] = text(step.entry->pattern.text());
       pattern["exact"] = step.entry->pattern.is_literal();
       put_place(pattern, step.entry->where);
@@ -133,7 +133,7 @@ class JsonExplanation {
   }
 
   static Json end(const End& end) {
-    Json entry;
+    Json entry = Json::object();
     entry["status"] = end.status;
     put_name(entry, end.name);
     entry["file"] = text_or_null(end.file);
@@ -143,7 +143,7 @@ class JsonExplanation {
     entry["result_shape"] = end.result_dtype ? Json(end.result_shape) : Json();
     entry["rule"] = end.rule == kNone ? Json() : Json(end.rule + 1);
     entry["policies"] = list_of(end.policies, [](const auto& one) {
-      Json policy;
+      Json policy = Json::object();
       policy["policy"] = kPolicies[static_cast<std::size_t>(one.first)];
       policy["word"] = one.second->word;
       put_place(policy, one.second->where);
@@ -158,7 +158,7 @@ class JsonExplanation {
                                  : Json();
     entry["expression"] = text_or_null(end.expression);
     entry["broken_promises"] = list_of(end.broken, [](const auto& one) {
-      Json promise;
+      Json promise = Json::object();
       promise["promise"] = one.first;
       put_place(promise, one.second);
       return promise;

@@ -237,7 +237,7 @@ class JsonReport {
                                : &inputs_.target->tensors[planned.target];
     const std::uint32_t scheduled = scheduled_[index];
     const bool written = planned.expr && (!report_.schedule || scheduled != kNone);
-    Json entry;
+    Json entry = Json::object();
     put_name(entry, planned.name);
     entry["status"] = name(planned.decision);
     entry["sources"] = source_names(planned.from);
@@ -292,7 +292,7 @@ class JsonReport {
   void unexpected() {
     list("unexpected", [&] {
       for (const UnexpectedResult& result : plan_.unexpected) {
-        Json entry;
+        Json entry = Json::object();
         put_name(entry, result.name);
         entry["sources"] = source_names(result.from);
         entry["shape"] = result.shape;
@@ -310,7 +310,7 @@ class JsonReport {
           const SourceFate& fate = plan_.sources[input][i];
           const Tensor& tensor = inputs_.sources[input]->tensors[i];
           const Rule* rule = fate.rule == kNone ? nullptr : &program_.rules[fate.rule];
-          Json entry;
+          Json entry = Json::object();
           entry["input"] = input;
           put_name(entry, tensor.name);
           entry["shape"] = tensor.shape;
@@ -386,7 +386,7 @@ class JsonReport {
     list("diagnostics", [&] {
       if (!report_.diagnostics) return;
       for (const Diagnostic& diagnostic : report_.diagnostics->items()) {
-        Json entry;
+        Json entry = Json::object();
         entry["code"] = info(diagnostic.code).name;
         entry["severity"] = diagnostic.severity == Severity::error ? "error" : "warning";
         put_place(entry, diagnostic.where);
@@ -394,7 +394,7 @@ class JsonReport {
         entry["hint"] = text_or_null(scrub_(diagnostic.hint));
         entry["notes"] = Json::array();
         for (const Note& note : diagnostic.notes) {
-          Json inner;
+          Json inner = Json::object();
           put_place(inner, note.where);
           inner["message"] = text(scrub_(note.message));
           entry["notes"].push_back(std::move(inner));

@@ -88,6 +88,8 @@ class Scheduler {
     }
     schedule_.layout = std::move(layout).value();
     count_bytes();
+    check_memory();
+    if (diagnostics_.error_count() > errors_before) return std::nullopt;
     return std::move(schedule_);
   }
 
@@ -455,34 +457,50 @@ class Scheduler {
 
   void count_bytes() {
     schedule_.bytes_written = schedule_.layout.size;
-    std::uint64_t most = 0;
-    for (const ScheduledStorage& storage : schedule_.storages) {
+    for (ScheduledStorage& storage : schedule_.storages) {
       if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
         schedule_.bytes_read += range->length;
       } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
-        most = std::max(most, count_gather(*gather));
+        storage.buffers = count_gather(*gather);
       } else if (const auto* parts = std::get_if<Parts>(&storage.origin)) {
         for (const Part& part : parts->parts) {
           if (const auto* one = std::get_if<CopyRange>(&part)) schedule_.bytes_read += one->length;
           if (const auto* one = std::get_if<Gather>(&part))
-            most = std::max(most, count_gather(*one));
+            storage.buffers = std::max(storage.buffers, count_gather(*one));
         }
       } else {
-        std::uint64_t needed = storage.nbytes;
+        storage.buffers = storage.nbytes;
         for (const Load& loaded : loads_of(*std::get<Evaluate>(storage.origin).expr)) {
           const Tensor& tensor = tensor_of(loaded);
           schedule_.bytes_read += nbytes(tensor);
-          needed += nbytes(tensor) + gather_bytes(view_of(loaded, tensor));
+          storage.buffers += nbytes(tensor) + gather_bytes(view_of(loaded, tensor));
         }
-        most = std::max(most, needed);
       }
     }
-    // Strided tensors of a storage that is written whole are read again for their digests.
-    for (const ScheduledTensor& tensor : schedule_.tensors) {
-      const Tensor& t = tensor.tensor;
-      most = std::max(most, gather_bytes({0, t.storage, t.dtype, t.shape, t.strides, t.offset}));
-    }
+    std::uint64_t most = 0;
+    for (const ScheduledTensor& tensor : schedule_.tensors)
+      most = std::max(most, buffers_of(tensor));
     schedule_.peak_bytes = most + 2 * kCopyBlock;  // one block read, one to be written
+  }
+
+  [[nodiscard]] std::uint64_t buffers_of(const ScheduledTensor& tensor) const {
+    // Strided tensors of a storage that is written whole are read again for their digests.
+    const Tensor& t = tensor.tensor;
+    return std::max(schedule_.storages[t.storage].buffers,
+                    gather_bytes({0, t.storage, t.dtype, t.shape, t.strides, t.offset}));
+  }
+
+  void check_memory() {
+    if (!options_.max_memory || schedule_.peak_bytes <= *options_.max_memory) return;
+    const auto most = std::ranges::max_element(
+        schedule_.tensors, {}, [&](const ScheduledTensor& tensor) { return buffers_of(tensor); });
+    const bool any = most != schedule_.tensors.end() && buffers_of(*most) > kCopyBlock;
+    refuse(Code::limit_exceeded,
+           (any ? "the tensor " + quoted(most->tensor.name) + " takes " : "copying takes ") +
+               std::to_string(schedule_.peak_bytes) + " bytes of memory, and --max-memory is " +
+               std::to_string(*options_.max_memory),
+           "--max-memory " + std::to_string(schedule_.peak_bytes) +
+               (any ? ", or " + remedy(plan_.tensors[most->planned]) : std::string()));
   }
 
   // Memory that it takes.

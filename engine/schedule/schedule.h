@@ -52,6 +52,7 @@ struct ScheduledStorage {
   // The source record's, when it is copied whole; also where the output's format has no checksum,
   // since a record that is read whole is checked.
   std::optional<std::uint32_t> known_crc;
+  std::uint64_t buffers = 0;  // bytes of memory that bringing it about takes, beside two blocks
 };
 
 struct ScheduledTensor {
@@ -78,6 +79,8 @@ struct ScheduleOptions {
   // Data that is copied may have this many times the bytes of the input files: a view with stride 0
   // states any size over a few bytes. 0: no limit.
   std::uint64_t max_growth = 4;
+  // Buffers that executing may take. Empty: what the largest tensor needs.
+  std::optional<std::uint64_t> max_memory;
   // Digests will be made of all tensors, and of those of the inputs too: what they are of is
   // bounded in the same way.
   bool digests = false, digests_of_inputs = false;

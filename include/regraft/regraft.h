@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -72,6 +73,12 @@ struct MigrationOptions {
   Digest digest = Digest::xxh3;  // in the report
   // Refuses an output of more than this many times its inputs; 0: none.
   std::uint64_t max_growth = 4;
+  // How many tensors are worked on at a time, up to 256; 0: the cores, up to 4. What is written is
+  // the same.
+  std::size_t threads = 0;
+  // Bytes of memory for buffers: a tensor that takes more is refused, where it is given. Without
+  // it, 64 MiB, or as much as the largest tensor needs.
+  std::optional<std::uint64_t> max_memory = {};
   // Limits of the readers, by the names of `--limit` in docs/cli.md: {"pickle-depth", 2000}. A name
   // that is none, and a number that is not from 1 to the largest, is an error of the run.
   std::vector<std::pair<std::string, std::uint64_t>> limits = {};
@@ -187,11 +194,11 @@ class Model {
     bool conj = false, neg = false;
   };
 
-  // The three are called from the thread that called load_into(). They may throw: what() becomes a
-  // message of the report.
-  // Called once, before anything is read.
+  // The three are called one at a time, from the thread that called load_into() but for read().
+  // They may throw: what() becomes a message of the report. Called once, before anything is read.
   [[nodiscard]] virtual Tensors tensors() = 0;
-  // Bytes of a storage, for names that keep some of the values they have.
+  // Bytes of a storage, for names that keep some of the values they have. Called from any thread,
+  // unless MigrationOptions::threads is 1.
   virtual void read(std::size_t storage, std::uint64_t offset, std::span<std::byte> out) = 0;
   // Called at most once, when everything has been read and computed: what can fail has failed, if
   // this does not. Names that keep their values, or are omitted, do not come.

@@ -20,7 +20,8 @@ def differences(program, case, folder):
     sources = [case.source] + [f"{alias}={file}" for alias, file in case.others.items()]
     shared = ["spec.yaml", *sources] + (["-t", case.target] if case.target else []) + case.flags
     shared += [part for setting in case.settings for part in ("--set", setting)]
-    apply = [program, "apply", *shared, "-o", case.output, "--report", REPORT, "--no-sync", "--progress", "off"]
+    apply = [program, "apply", *shared, "-o", case.output, "--report", REPORT, "--no-sync", "--progress", "off",
+             "--threads", "4" if int(folder.name) % 2 else "1"]
     plan = [program, "plan", *shared, "--json"]
     applied = run(apply, folder)
     if applied is None:

@@ -1,0 +1,225 @@
+#include "execute/task_writer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <new>
+
+#include "execute/passing_by.h"
+
+namespace regraft {
+namespace {
+
+// Bytes for the evaluator; hashed on the way.
+class BufferSink final : public ByteSink {
+ public:
+  BufferSink(std::span<std::byte> out, Ticker& ticker, DigestKind kind)
+      : out_(out), ticker_(ticker), digest_(kind) {}
+  Status take(Bytes bytes) override {
+    assert(bytes.size() <= out_.size());
+    std::memcpy(out_.data(), bytes.data(), bytes.size());
+    out_ = out_.subspan(bytes.size());
+    digest_.update(bytes);
+    return ticker_.proceed();
+  }
+  Status proceed() override { return ticker_.proceed(); }
+  std::string finish() { return digest_.finish(); }
+
+ private:
+  std::span<std::byte> out_;
+  Ticker& ticker_;
+  TensorDigest digest_;
+};
+
+// torch keeps the conjugate and the negative of a tensor as bits beside the same bytes.
+template <typename Word>
+void flip_signs(std::span<std::byte> bytes, std::size_t first, std::size_t step) {
+  constexpr Word kSign = static_cast<Word>(Word{1} << (sizeof(Word) * 8 - 1));
+  for (std::size_t at = first * sizeof(Word); at < bytes.size(); at += step * sizeof(Word)) {
+    Word word{};
+    std::memcpy(&word, bytes.data() + at, sizeof(Word));
+    word = static_cast<Word>(word ^ kSign);
+    std::memcpy(bytes.data() + at, &word, sizeof(Word));
+  }
+}
+
+void resolve_bits(const Tensor& tensor, std::span<std::byte> bytes) {
+  const auto flip = [&](std::size_t first, std::size_t step) {
+    switch (info(tensor.dtype).swap_width) {
+      case 8:
+        return flip_signs<std::uint64_t>(bytes, first, step);
+      case 4:
+        return flip_signs<std::uint32_t>(bytes, first, step);
+      case 2:
+        return flip_signs<std::uint16_t>(bytes, first, step);
+      default:
+        return flip_signs<std::uint8_t>(bytes, first, step);
+    }
+  };
+  if (tensor.conj) flip(1, 2);  // imaginary parts
+  if (tensor.neg) flip(0, 1);
+}
+
+Status repeat(const Repeat& repeat, ByteSink& sink) {
+  std::vector<std::byte> block(std::min(repeat.nbytes, kCopyBlock));  // elements divide it
+  for (std::size_t i = 0; i < block.size(); ++i)
+    block[i] = static_cast<std::byte>(repeat.element[i % repeat.element.size()]);
+  for (std::uint64_t left = repeat.nbytes; left > 0;) {
+    const Bytes bytes(block.data(), std::min<std::uint64_t>(left, block.size()));
+    REGRAFT_CHECK(sink.take(bytes));
+    left -= bytes.size();
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<CrcWay> crc_way(const Execution& run, const ScheduledStorage& storage) {
+  CrcWay way;
+  std::optional<std::uint32_t> stated = storage.known_crc;
+  const auto* range = std::get_if<CopyRange>(&storage.origin);
+  if (stated && range && range->length > 0) {
+    REGRAFT_TRY(const StorageReader* source, run.reader(range->input));
+    // A reader that changes the bytes (another byte order) is not what a stated checksum is about.
+    if (!source->direct(range->storage)) stated.reset();
+  }
+  if (storage.checksum == Checksum::reuse && !run.options.verify) way.reused = stated;
+  if (run.options.verify) way.stated = stated;
+  way.computed = way.stated || (storage.checksum != Checksum::none && !way.reused);
+  return way;
+}
+
+TaskWriter::TaskWriter(const Execution& run, const Work& work, Evaluator* evaluator,
+                       Written& written, Sink& sink)
+    : run_(run),
+      work_(work),
+      evaluator_(evaluator),
+      written_(written),
+      joined_(sink),
+      stream_(joined_, run.ticker, run.kind, written.chunks) {}
+
+Status TaskWriter::write(const Task& task) {
+  for (std::uint32_t i = task.first; i < task.last; ++i) {
+    const Place& place = work_.places[i];
+    if (place.is_storage) {
+      REGRAFT_CHECK(write_storage(i));
+    } else {
+      const Patch& patch = run_.schedule.layout.header[place.index];
+      REGRAFT_CHECK(joined_.write(patch.offset, as_bytes(patch.bytes)));
+    }
+  }
+  return joined_.flush();
+}
+
+void TaskWriter::release() {
+  joined_.release();
+  gatherer_.release();
+  values_.release();
+}
+
+Status TaskWriter::write_storage(std::uint32_t index) {
+  const Place& place = work_.places[index];
+  const ScheduledStorage& storage = run_.schedule.storages[place.index];
+  REGRAFT_TRY(const CrcWay way, crc_way(run_, storage));
+  stream_.begin(place, work_.segments_of(place.index), way.computed);
+  const std::uint64_t length = place.end - place.begin;
+  if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
+    if (length > 0) {
+      REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
+      REGRAFT_CHECK(
+          gatherer_.copy(*source, range->storage, range->offset + place.begin, length, stream_));
+    }
+  } else if (const auto* gathered = std::get_if<Gather>(&storage.origin)) {
+    REGRAFT_CHECK(gather(gathered->view.input, gathered->view, stream_));
+  } else if (std::holds_alternative<Parts>(storage.origin)) {
+    REGRAFT_CHECK(write_parts(place.index));
+  } else {
+    REGRAFT_CHECK(write_evaluated(*std::get<Evaluate>(storage.origin).expr, storage.nbytes));
+  }
+  if (stream_.taken() != length) {
+    return run_.fault("storage " + std::to_string(place.index) + " got " +
+                      std::to_string(stream_.taken()) + " of " + std::to_string(length) + " bytes");
+  }
+  written_.crcs[index] = stream_.crc();
+  return Done{};
+}
+
+// A view in row-major order. A record that is read whole on the way has its checksum checked.
+Status TaskWriter::gather(std::uint32_t input, const View& view, ByteSink& sink) {
+  REGRAFT_TRY(const StorageReader* source, run_.reader(input));
+  const Storage& storage = run_.checkpoints[input]->catalog.storages[view.storage];
+  WholeStorage whole{storage.nbytes, std::nullopt};
+  const bool checks = run_.options.verify && storage.crc32 && source->direct(view.storage);
+  REGRAFT_CHECK(gatherer_.gather(*source, view, sink, checks ? &whole : nullptr));
+  if (whole.crc && *whole.crc != *storage.crc32)
+    return run_.bad_checksum(input, view.storage, *whole.crc);
+  return Done{};
+}
+
+Status TaskWriter::write_parts(std::uint32_t storage) {
+  PassingBy passing(run_.kind, stream_);
+  for (const std::uint32_t tensor : work_.tensors_of(storage)) {
+    const PlannedTensor& planned = run_.plan.tensors[run_.schedule.tensors[tensor].planned];
+    for (const Load& one : loads_of(*planned.steps())) passing.expect(one, run_.tensor(one));
+  }
+  for (const Part& part : std::get<Parts>(run_.schedule.storages[storage].origin).parts) {
+    if (const auto* range = std::get_if<CopyRange>(&part)) {
+      REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
+      const Storage& record = run_.checkpoints[range->input]->catalog.storages[range->storage];
+      const bool checks = run_.options.verify && record.crc32 && source->direct(range->storage);
+      passing.from(*range, checks);
+      REGRAFT_CHECK(gatherer_.copy(*source, range->storage, range->offset, range->length, passing));
+      if (const auto crc = passing.whole_record(record.nbytes); crc && *crc != *record.crc32)
+        return run_.bad_checksum(range->input, range->storage, *crc);
+    } else if (const auto* gathered = std::get_if<Gather>(&part)) {
+      passing.from(gathered->view);
+      REGRAFT_CHECK(gather(gathered->view.input, gathered->view, passing));
+    } else {
+      REGRAFT_CHECK(repeat(std::get<Repeat>(part), stream_));
+    }
+  }
+  passing.finish(written_.inputs);
+  return Done{};
+}
+
+Status TaskWriter::write_evaluated(const Expr& expr, std::uint64_t nbytes) {
+  std::span<std::byte> values;
+  try {
+    values = values_.take(nbytes);
+  } catch (const std::bad_alloc&) {
+    return error(Code::evaluator, file_location(run_.where, std::nullopt, run_.name_of(expr)),
+                 "there is no memory for the " + std::to_string(nbytes) + " bytes of this tensor",
+                 "it is computed as a whole: it needs a machine with more memory");
+  }
+  Status computed = evaluator_->evaluate(
+      expr,
+      [&](const Load& load, std::span<std::byte> out) { return load_for_evaluator(load, out); },
+      values);
+  if (!computed) {
+    Diagnostic problem = std::move(computed).error();
+    if (!problem.where.known())
+      problem.where = file_location(run_.where, std::nullopt, run_.name_of(expr));
+    return problem;
+  }
+  for (std::size_t at = 0; at < values.size(); at += kCopyBlock) {
+    const std::size_t count = std::min<std::size_t>(kCopyBlock, values.size() - at);
+    REGRAFT_CHECK(stream_.take(values.subspan(at, count)));
+  }
+  return Done{};
+}
+
+Status TaskWriter::load_for_evaluator(const Load& load, std::span<std::byte> out) {
+  const Tensor& tensor = run_.tensor(load);
+  if (out.size() != nbytes(tensor)) {
+    return run_.fault("the evaluator loads " + quoted(tensor.name) + " into " +
+                      std::to_string(out.size()) + " bytes, and it has " +
+                      std::to_string(nbytes(tensor)));
+  }
+  BufferSink sink(out, run_.ticker, run_.kind);
+  REGRAFT_CHECK(gather(load.input, view_of(load.input, tensor), sink));
+  if (run_.kind != DigestKind::none) written_.inputs.put(load.input, load.tensor, sink.finish());
+  resolve_bits(tensor, out);
+  return Done{};
+}
+
+}  // namespace regraft

@@ -1,0 +1,62 @@
+// What one thread does: brings the bytes of a task's places into a sink.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "execute/buffer.h"
+#include "execute/execution.h"
+#include "execute/gather.h"
+#include "execute/joined.h"
+#include "execute/storage_stream.h"
+#include "execute/tensor_digests.h"
+#include "execute/work.h"
+
+namespace regraft {
+
+// What threads share; each writes places of its own.
+struct Written {
+  std::vector<std::uint32_t> crcs;  // by Work::places: of what was written there
+  ChunkTable chunks;
+  InputDigests inputs;
+};
+
+// How the checksum of a storage comes about.
+struct CrcWay {
+  bool computed = false;                // while its bytes pass
+  std::optional<std::uint32_t> reused;  // the source's, unread
+  std::optional<std::uint32_t> stated;  // what the computed one has to be
+};
+Result<CrcWay> crc_way(const Execution& run, const ScheduledStorage& storage);
+
+class TaskWriter {
+ public:
+  // Everything is by reference and has to outlive it; `evaluator` may be null where nothing is
+  // computed.
+  TaskWriter(const Execution& run, const Work& work, Evaluator* evaluator, Written& written,
+             Sink& sink);
+
+  Status write(const Task& task);
+  // Gives back the memory of the buffers.
+  void release();
+
+ private:
+  Status write_storage(std::uint32_t place);
+  Status write_parts(std::uint32_t storage);
+  Status write_evaluated(const Expr& expr, std::uint64_t nbytes);
+  Status gather(std::uint32_t input, const View& view, ByteSink& sink);
+  Status load_for_evaluator(const Load& load, std::span<std::byte> out);
+
+  const Execution& run_;
+  const Work& work_;
+  Evaluator* const evaluator_;
+  Written& written_;
+  Joined joined_;
+  StorageStream stream_;
+  Gatherer gatherer_;
+  Buffer values_;  // of what is computed
+};
+
+}  // namespace regraft
