@@ -195,7 +195,8 @@ std::unique_ptr<Run> run(const Request& request) {
        .max_memory = request.max_memory,
        .digests = request.execute.digest != DigestKind::none || request.execute.verify_output,
        .digests_of_inputs = request.execute.digest_inputs,
-       .byte_ranges = passes->byte_ranges},
+       .byte_ranges = passes->byte_ranges,
+       .casts = passes->casts},
       diagnostics);
   if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
 

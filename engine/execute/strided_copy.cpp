@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "execute/transpose.h"
+
 namespace regraft {
 namespace {
 
@@ -74,6 +76,10 @@ class Plane {
     }
     if (other_.size == 1) {
       line(to, from, inner_.size);
+      return;
+    }
+    if (inner_.to == itemsize_ && other_.from == itemsize_) {
+      transpose(to, other_.to, from, inner_.from, inner_.size, other_.size, itemsize_);
       return;
     }
     for (std::uint64_t row = 0; row < other_.size; row += kTile) {

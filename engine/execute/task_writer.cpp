@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "execute/converter.h"
 #include "execute/passing_by.h"
 
 namespace regraft {
@@ -131,8 +132,10 @@ Status TaskWriter::write_storage(std::uint32_t index) {
     }
   } else if (const auto* gathered = std::get_if<Gather>(&storage.origin)) {
     REGRAFT_CHECK(gather(gathered->view.input, gathered->view, stream_));
-  } else if (std::holds_alternative<Parts>(storage.origin)) {
-    REGRAFT_CHECK(write_parts(place.index));
+  } else if (const auto* parts = std::get_if<Parts>(&storage.origin)) {
+    REGRAFT_CHECK(write_parts(place.index, *parts, stream_));
+  } else if (const auto* convert = std::get_if<Convert>(&storage.origin)) {
+    REGRAFT_CHECK(write_converted(place.index, *convert));
   } else {
     REGRAFT_CHECK(write_evaluated(*std::get<Evaluate>(storage.origin).expr, storage.nbytes));
   }
@@ -142,6 +145,13 @@ Status TaskWriter::write_storage(std::uint32_t index) {
   }
   written_.crcs[index] = stream_.crc();
   return Done{};
+}
+
+// A fault of values is one of the tensor that they are for.
+Diagnostic TaskWriter::at_tensor(Diagnostic fault, const std::string& name) const {
+  if (!fault.where.known() && fault.code != Code::interrupted)
+    fault.where = file_location(run_.where, std::nullopt, name);
+  return fault;
 }
 
 // A view in row-major order. A record that is read whole on the way has its checksum checked.
@@ -156,13 +166,21 @@ Status TaskWriter::gather(std::uint32_t input, const View& view, ByteSink& sink)
   return Done{};
 }
 
-Status TaskWriter::write_parts(std::uint32_t storage) {
-  PassingBy passing(run_.kind, stream_);
+Status TaskWriter::write_converted(std::uint32_t storage, const Convert& convert) {
+  Converter converter(convert, run_.schedule.storages[storage].dtype, values_, stream_);
+  Status written = write_parts(storage, convert.parts, converter);
+  if (written) return written;
+  const std::uint32_t tensor = work_.tensors_of(storage).front();
+  return at_tensor(std::move(written).error(), run_.schedule.tensors[tensor].tensor.name);
+}
+
+Status TaskWriter::write_parts(std::uint32_t storage, const Parts& parts, ByteSink& sink) {
+  PassingBy passing(run_.kind, sink);
   for (const std::uint32_t tensor : work_.tensors_of(storage)) {
     const PlannedTensor& planned = run_.plan.tensors[run_.schedule.tensors[tensor].planned];
     for (const Load& one : loads_of(*planned.steps())) passing.expect(one, run_.tensor(one));
   }
-  for (const Part& part : std::get<Parts>(run_.schedule.storages[storage].origin).parts) {
+  for (const Part& part : parts.parts) {
     if (const auto* range = std::get_if<CopyRange>(&part)) {
       REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
       const Storage& record = run_.checkpoints[range->input]->catalog.storages[range->storage];
@@ -175,7 +193,7 @@ Status TaskWriter::write_parts(std::uint32_t storage) {
       passing.from(gathered->view);
       REGRAFT_CHECK(gather(gathered->view.input, gathered->view, passing));
     } else {
-      REGRAFT_CHECK(repeat(std::get<Repeat>(part), stream_));
+      REGRAFT_CHECK(repeat(std::get<Repeat>(part), sink));
     }
   }
   passing.finish(written_.inputs);
@@ -195,12 +213,7 @@ Status TaskWriter::write_evaluated(const Expr& expr, std::uint64_t nbytes) {
       expr,
       [&](const Load& load, std::span<std::byte> out) { return load_for_evaluator(load, out); },
       values);
-  if (!computed) {
-    Diagnostic problem = std::move(computed).error();
-    if (!problem.where.known())
-      problem.where = file_location(run_.where, std::nullopt, run_.name_of(expr));
-    return problem;
-  }
+  if (!computed) return at_tensor(std::move(computed).error(), run_.name_of(expr));
   for (std::size_t at = 0; at < values.size(); at += kCopyBlock) {
     const std::size_t count = std::min<std::size_t>(kCopyBlock, values.size() - at);
     REGRAFT_CHECK(stream_.take(values.subspan(at, count)));

@@ -44,9 +44,11 @@ class TaskWriter {
 
  private:
   Status write_storage(std::uint32_t place);
-  Status write_parts(std::uint32_t storage);
+  Status write_parts(std::uint32_t storage, const Parts& parts, ByteSink& sink);
+  Status write_converted(std::uint32_t storage, const Convert& convert);
   Status write_evaluated(const Expr& expr, std::uint64_t nbytes);
   Status gather(std::uint32_t input, const View& view, ByteSink& sink);
+  [[nodiscard]] Diagnostic at_tensor(Diagnostic fault, const std::string& name) const;
   Status load_for_evaluator(const Load& load, std::span<std::byte> out);
 
   const Execution& run_;

@@ -7,7 +7,7 @@
 namespace regraft {
 namespace {
 
-constexpr std::string_view kByteRanges = "byte-ranges";
+constexpr std::string_view kByteRanges = "byte-ranges", kCasts = "casts";
 
 Diagnostic no_such_pass(const std::string& name) {
   std::vector<std::string_view> known;
@@ -27,6 +27,7 @@ std::vector<std::pair<std::string_view, std::string_view>> pass_names() {
   std::vector<std::pair<std::string_view, std::string_view>> names;
   for (const Pass& pass : all_passes()) names.emplace_back(pass.name, pass.doc);
   names.emplace_back(kByteRanges, "what is bytes of inputs one after the other is not computed");
+  names.emplace_back(kCasts, "common floats are cast while they are copied");
   return names;
 }
 
@@ -37,6 +38,8 @@ Result<Passes> passes_without(std::span<const std::string> names) {
     const auto is_named = [&](const Pass& pass) { return pass.name == name; };
     if (name == kByteRanges)
       passes.byte_ranges = false;
+    else if (name == kCasts)
+      passes.casts = false;
     else if (std::none_of(all.begin(), all.end(), is_named))
       return no_such_pass(name);
     std::erase_if(passes.rewrites, is_named);

@@ -43,6 +43,9 @@ struct TextOf {
     if (parts.parts.size() == 1) return std::visit(*this, parts.parts.front());
     return std::to_string(parts.parts.size()) + " parts";
   }
+  std::string operator()(const Convert& convert) const {
+    return "cast from " + std::string(name(convert.from)) + ", " + (*this)(convert.parts);
+  }
   std::string operator()(const Evaluate& evaluate) const {
     return "evaluate " + to_string(*evaluate.expr, catalogs);
   }
@@ -81,7 +84,7 @@ std::string print(const Schedule& schedule, const Inputs& inputs) {
            std::to_string(schedule.layout.storage_offsets[i]) + ": " + bytes(storage.nbytes) + " " +
            std::string(name(storage.dtype)) + ", " + std::visit(TextOf{catalogs}, storage.origin) +
            to_text(storage) + "\n";
-    const auto* parts = std::get_if<Parts>(&storage.origin);
+    const Parts* parts = parts_of(storage.origin);
     if (parts && parts->parts.size() > 1)
       for (const Part& part : parts->parts)
         out += "  " + bytes(nbytes_of(part)) + ", " + std::visit(TextOf{catalogs}, part) + "\n";

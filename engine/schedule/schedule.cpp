@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "expr/convert.h"
 #include "schedule/gather_way.h"
 #include "schedule/parts.h"
 #include "schedule/storages.h"
@@ -150,10 +151,25 @@ class Scheduler {
         piece.tensor.neg = piece.view->neg;
       }
       if (!piece.view && options_.byte_ranges) piece.parts = parts_of(*piece.steps, catalogs_);
+      if (!piece.view && !piece.parts && options_.casts)
+        piece.convert = cast_of_parts(*piece.steps);
       pieces.push_back(std::move(piece));
     }
     set_apart(pieces);
     return pieces;
+  }
+
+  // Reshapes of a cast, whose elements lie in the inputs.
+  [[nodiscard]] std::optional<Convert> cast_of_parts(const Expr& expr) const {
+    const Expr* node = &expr;
+    while (std::holds_alternative<Reshape>(node->op)) node = node->args.front().get();
+    const auto* cast = std::get_if<Cast>(&node->op);
+    if (!cast) return std::nullopt;
+    const Expr& arg = *node->args.front();
+    if (!converts(arg.dtype, node->dtype)) return std::nullopt;
+    std::optional<Parts> parts = parts_of(arg, catalogs_);
+    if (!parts) return std::nullopt;
+    return Convert{std::move(*parts), arg.dtype, cast->checked, node->shape};
   }
 
   // A reshaped tensor that was tied to another stands alone, with those that were reshaped alike.
@@ -462,12 +478,13 @@ class Scheduler {
         schedule_.bytes_read += range->length;
       } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
         storage.buffers = count_gather(*gather);
-      } else if (const auto* parts = std::get_if<Parts>(&storage.origin)) {
+      } else if (const auto* parts = parts_of(storage.origin)) {
         for (const Part& part : parts->parts) {
           if (const auto* one = std::get_if<CopyRange>(&part)) schedule_.bytes_read += one->length;
           if (const auto* one = std::get_if<Gather>(&part))
             storage.buffers = std::max(storage.buffers, count_gather(*one));
         }
+        if (std::holds_alternative<Convert>(storage.origin)) storage.buffers += kCopyBlock;
       } else {
         storage.buffers = storage.nbytes;
         for (const Load& loaded : loads_of(*std::get<Evaluate>(storage.origin).expr)) {
@@ -526,6 +543,11 @@ class Scheduler {
 };
 
 }  // namespace
+
+const Parts* parts_of(const Origin& origin) {
+  if (const auto* convert = std::get_if<Convert>(&origin)) return &convert->parts;
+  return std::get_if<Parts>(&origin);
+}
 
 std::optional<Schedule> make_schedule(const Plan& plan, const Program& program,
                                       const Inputs& inputs, const Format& format,

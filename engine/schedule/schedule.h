@@ -35,11 +35,21 @@ using Part = std::variant<CopyRange, Gather, Repeat>;
 struct Parts {
   std::vector<Part> parts;
 };
+// The same of another dtype, each element cast on its way (expr/convert.h).
+struct Convert {
+  Parts parts;
+  DType from;
+  bool checked;  // as Cast
+  Shape shape;   // of the cast, for messages
+};
 // A tensor that has to be computed.
 struct Evaluate {
   ExprPtr expr;
 };
-using Origin = std::variant<CopyRange, Gather, Parts, Evaluate>;
+using Origin = std::variant<CopyRange, Gather, Parts, Convert, Evaluate>;
+
+// The parts of a storage that is made of such; null for others.
+const Parts* parts_of(const Origin& origin);
 
 // How the storage's CRC-32 comes about, where the format wants one.
 enum class Checksum { none, reuse, compute };
@@ -86,6 +96,8 @@ struct ScheduleOptions {
   bool digests = false, digests_of_inputs = false;
   // The pass of that name: tensors that lie in parts in the inputs are no Evaluate but Parts.
   bool byte_ranges = true;
+  // The same, of casts alone: no Evaluate but Convert.
+  bool casts = true;
 };
 
 // Refusals of the format (cannot-write, cannot-carry, ties: error) go to `diagnostics`.

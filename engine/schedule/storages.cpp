@@ -90,6 +90,8 @@ ScheduledStorage own_storage(const Piece& piece) {
   storage.dtype = piece.tensor.dtype;
   if (!piece.view && piece.parts) {
     storage.origin = alone(*piece.parts);
+  } else if (!piece.view && piece.convert) {
+    storage.origin = *piece.convert;
   } else if (!piece.view) {
     storage.origin = Evaluate{piece.steps};
   } else if (is_contiguous(piece.view->shape, piece.view->strides)) {

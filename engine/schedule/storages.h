@@ -20,6 +20,8 @@ struct Piece {
   std::optional<View> view;
   // The same for bytes of several places.
   std::optional<Parts> parts;
+  // The same for such bytes of another dtype.
+  std::optional<Convert> convert;
   // The tensor is the view's elements in row-major order, under another shape: bytes of its own.
   bool rearranged = false;
   // Of values that no input has: the tensor of the target that they are for. Names that are one

@@ -1,19 +1,20 @@
 #include "torch/cast.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isinf.h>
 #include <ATen/ops/view_as_real.h>
 #include <ATen/ops/where.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string>
 
 #include "catalog/catalog.h"
+#include "expr/convert.h"
 #include "expr/number.h"
+#include "expr/overflow.h"
 #include "torch/dtypes.h"
 
 namespace regraft {
@@ -85,25 +86,8 @@ at::Tensor lost_by_float(const at::Tensor& from, const at::Tensor& to, DType to_
   return lost;
 }
 
-struct Range {
-  std::int64_t low = 0;
-  int bits = 0;  // below 2^bits
-};
-Range range_of(DType integer) {
-  const int width = static_cast<int>(itemsize(integer)) * 8;
-  switch (integer) {
-    case DType::uint64:
-    case DType::uint32:
-    case DType::uint16:
-    case DType::uint8:
-      return {0, width};
-    default:
-      return {std::numeric_limits<std::int64_t>::min() >> (64 - width), width - 1};
-  }
-}
-
 at::Tensor lost_by_integer(const at::Tensor& from, DType from_dtype, DType to_dtype) {
-  const Range range = range_of(to_dtype);
+  const IntegerRange range = range_of(to_dtype);
   if (kind(from_dtype) == Kind::floating) {
     // Both ends are powers of two, so they are exact in the dtype of the comparison. NaN fails it.
     const at::Tensor whole = widened(from).trunc();
@@ -121,14 +105,6 @@ at::Tensor lost_by_integer(const at::Tensor& from, DType from_dtype, DType to_dt
 
 // --- what is said of it -------------------------------------------------------------------------
 
-template <typename Number>
-std::string digits_of(Number value) {
-  if constexpr (std::is_floating_point_v<Number>)
-    if (std::isnan(value)) return "nan";
-  std::array<char, 32> digits{};
-  return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr};
-}
-
 // As few digits as tell it from its neighbours in the dtype that it comes from.
 std::string text_of(const at::Tensor& element) {
   const c10::ScalarType type = element.scalar_type();
@@ -142,35 +118,6 @@ std::string text_of(const at::Tensor& element) {
   if (type == c10::kUInt64)
     return digits_of(static_cast<std::uint64_t>(element.view(c10::kLong).item<std::int64_t>()));
   return digits_of(element.to(c10::kLong).item<std::int64_t>());
-}
-
-std::string limits_of(DType dtype) {
-  if (dtype == DType::float8_e8m0fnu) return "powers of two from 2^-127 to 2^127";
-  if (kind(dtype) == Kind::integer) {
-    const Range range = range_of(dtype);
-    const std::uint64_t top = (std::uint64_t{1} << (range.bits - 1)) * 2 - 1;
-    return digits_of(range.low) + " to " + digits_of(top);
-  }
-  const double top = largest(dtype);
-  const auto narrow = static_cast<float>(top);
-  std::string text = "largest " + (narrow == top ? digits_of(narrow) : digits_of(top));
-  if (kind(dtype) == Kind::complex) text += " in each part";
-  return text;
-}
-
-std::string place_of(std::int64_t number, at::IntArrayRef sizes) {
-  if (sizes.empty()) return "the element";
-  Shape index(sizes.size());
-  for (std::size_t i = sizes.size(); i-- > 0; number /= sizes[i]) index[i] = number % sizes[i];
-  return "element " + to_string(index);
-}
-
-Diagnostic cast_overflow(const at::Tensor& element, std::int64_t number, at::IntArrayRef sizes,
-                         DType to_dtype) {
-  return error(Code::cast_overflow, {},
-               place_of(number, sizes) + " is " + text_of(element) + ", which " +
-                   std::string(name(to_dtype)) + " cannot hold (" + limits_of(to_dtype) + ")",
-               "cast it to a dtype that holds its values, or leave its dtype as it is");
 }
 
 // --- casts --------------------------------------------------------------------------------------
@@ -198,10 +145,32 @@ DType part_of(DType complex) {
   return complex == DType::complex64 ? DType::float32 : DType::float16;
 }
 
+// Between the common floats, with the loops of the core: ATen's give other NaNs in the last few
+// elements.
+Status converted(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
+                 bool checked) {
+  return for_blocks(from, to, 0, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {
+    const at::Tensor source = a.contiguous();
+    const at::Tensor result = b.is_contiguous() ? b : at::empty(b.sizes(), b.options());
+    const auto lost = convert(
+        from_dtype, {static_cast<const std::byte*>(source.const_data_ptr()), source.nbytes()},
+        to_dtype, {static_cast<std::byte*>(result.mutable_data_ptr()), result.nbytes()}, checked);
+    if (lost) {
+      const auto at = static_cast<std::int64_t>(*lost);
+      return Status(cast_overflow(text_of(source.view(-1)[at]),
+                                  static_cast<std::uint64_t>(first + at), from.sizes().vec(),
+                                  to_dtype));
+    }
+    if (!b.is_contiguous()) b.copy_(result);
+    return Status(Done{});
+  });
+}
+
 }  // namespace
 
 Status cast_into(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
                  bool checked) {
+  if (converts(from_dtype, to_dtype)) return converted(from, from_dtype, to, to_dtype, checked);
   const Kind into = kind(to_dtype);
   if (kind(from_dtype) == Kind::complex && (into == Kind::floating || into == Kind::integer))
     return cast_into(at::view_as_real(from).select(-1, 0), part_of(from_dtype), to, to_dtype,
@@ -219,7 +188,9 @@ Status cast_into(const at::Tensor& from, DType from_dtype, const at::Tensor& to,
       const at::Tensor lost = lost_by_cast(a, from_dtype, b, to_dtype);
       if (lost.any().item<bool>()) {
         const auto at = lost.flatten().nonzero()[0].item<std::int64_t>();
-        return Status(cast_overflow(a.reshape(-1)[at], first + at, from.sizes(), to_dtype));
+        return Status(cast_overflow(text_of(a.reshape(-1)[at]),
+                                    static_cast<std::uint64_t>(first + at), from.sizes().vec(),
+                                    to_dtype));
       }
       if (into == Kind::integer) b.copy_(a);
     } else {

@@ -16,7 +16,7 @@ from yaml_text import emit
 AIMS = [("ok", 72), ("rule-shape", 9), ("bad-group", 6), ("rule-dtype", 4), ("evaluation", 3), ("overflow", 2), ("target", 6)]
 FLOATS = ["float32", "float32", "float32", "float16", "bfloat16", "float64"]
 PASSES = ["reshape-of-reshape", "permute-of-permute", "cast-of-cast", "index-to-narrow", "index-of-index", "narrow-of-narrow",
-          "narrow-of-permute", "narrow-of-cat", "narrow-of-pad", "narrow-of-fill", "cat-of-cat", "cat-of-narrows", "byte-ranges"]
+          "narrow-of-permute", "narrow-of-cat", "narrow-of-pad", "narrow-of-fill", "cat-of-cat", "cat-of-narrows", "byte-ranges", "casts"]
 MOST = 4000                            # elements of one tensor
 
 

@@ -164,8 +164,9 @@ class Case {
     if (options_.output.empty() || diagnostics_.has_errors()) return;
     const auto format = format_for_output(options_.output);
     if (!format) return diagnostics_.add(format.error());
-    schedule_ = make_schedule(*plan_, *program_, inputs_, **format,
-                              {.byte_ranges = passes->byte_ranges}, diagnostics_);
+    schedule_ =
+        make_schedule(*plan_, *program_, inputs_, **format,
+                      {.byte_ranges = passes->byte_ranges, .casts = passes->casts}, diagnostics_);
   }
 
   bool open_target(CompileInputs& inputs) {
