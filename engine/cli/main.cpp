@@ -370,6 +370,7 @@ int parse_and_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace regraft;
+  cli::set_up_allocator();
   cli::prepare_for_no_memory();
   cli::handle_signals();
   try {

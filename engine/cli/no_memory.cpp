@@ -1,6 +1,7 @@
 #include "cli/no_memory.h"
 
 #include <execinfo.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -11,6 +12,20 @@
 #include "cli/terminal.h"
 
 namespace regraft::cli {
+
+void set_up_allocator() {
+#ifdef __GLIBC__
+  // The lists of freed objects that glibc joins with their neighbours only when something large is
+  // asked for, all at once and again and again.
+  ::mallopt(M_MXFAST, 0);
+  // The heap grows by more than a page or two, and does not shrink in between.
+  ::mallopt(M_TOP_PAD, 64 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  // What is large comes from the system and goes back to it at once; setting the two above ends
+  // glibc's habit of raising this.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
 namespace {
 
 // Libraries allocate in destructors (nlohmann-json flattens a tree before it takes it apart), and

@@ -65,24 +65,18 @@ class SafetensorsReader final : public StorageReader {
 class HeaderReader {
  public:
   HeaderReader(const InputFile& file, std::uint64_t data_begin)
-      : file_(file), data_begin_(data_begin), data_bytes_(file.size() - data_begin) {}
-
-  Result<Catalog> read(const json::Value& header) {
-    if (header.kind != json::Value::Kind::object) {
-      return corrupt(header, {}, "the header is not a JSON object");
-    }
+      : file_(file), data_begin_(data_begin), data_bytes_(file.size() - data_begin) {
     catalog_.path = file_.path();
     catalog_.format = "safetensors";
     catalog_.file_bytes = file_.size();
-    catalog_.tensors.reserve(header.entries.size());
-    catalog_.storages.reserve(header.entries.size());
-    for (const auto& [name, value] : header.entries) {
-      if (name == kMetadata) {
-        REGRAFT_CHECK(read_metadata(value));
-      } else {
-        REGRAFT_CHECK(read_tensor(name, value));
-      }
-    }
+  }
+
+  // A member of the header.
+  Status read(const std::string& name, const json::Value& value) {
+    return name == kMetadata ? read_metadata(value) : read_tensor(name, value);
+  }
+  // When all have been read.
+  Result<Catalog> finish() {
     REGRAFT_CHECK(check_coverage());
     Container top;
     top.entries = top.tensors = catalog_.tensors.size();
@@ -461,8 +455,13 @@ class SafetensorsFormat final : public Format {
     options.base_offset = kLengthBytes;
     options.max_depth = 8;
     options.max_values = kMaxValues;
-    REGRAFT_TRY(const json::Value value, json::parse(header, options));
-    REGRAFT_TRY(Catalog catalog, HeaderReader(*file, kLengthBytes + length).read(value));
+    HeaderReader reader(*file, kLengthBytes + length);
+    options.member = [&](const std::string& key, const json::Value& value) {
+      return reader.read(key, value);
+    };
+    // It begins with {, so what it is but its members is nothing.
+    if (const auto rest = json::parse(header, options); !rest.ok()) return rest.error();
+    REGRAFT_TRY(Catalog catalog, reader.finish());
     bytes += header;
     catalog.metadata_digest = digest(DigestKind::sha256, as_bytes(bytes));
 
@@ -471,8 +470,8 @@ class SafetensorsFormat final : public Format {
     for (const Storage& storage : catalog.storages) {
       ranges.push_back({storage.offset, storage.nbytes});
     }
-    auto reader = std::make_shared<const SafetensorsReader>(std::move(file), std::move(ranges));
-    return Checkpoint{std::move(catalog), std::move(reader)};
+    auto values = std::make_shared<const SafetensorsReader>(std::move(file), std::move(ranges));
+    return Checkpoint{std::move(catalog), std::move(values)};
   }
 
   const Writer* writer() const override {

@@ -12,6 +12,8 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 // Members up to which a duplicate is looked for one by one.
 constexpr std::size_t kFewMembers = 16;
+// Members and items that there is room for at once; most lists are a shape.
+constexpr std::size_t kReserved = 4;
 
 // Walks the text and tells the handler, which nlohmann gives no positions, how far it came.
 class Cursor {
@@ -109,7 +111,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(std::string& name) override {
     Open& object = open_.back();
-    if (object.has(name))
+    if (object.has(name, given_away()))
       return fail(string_begin(), "the key " + quoted(name) + " is there twice");
     object.key = std::move(name);
     return true;
@@ -134,8 +136,9 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
     std::string key;
     std::unordered_set<std::string> keys;  // in use from kFewMembers members on
 
-    bool has(const std::string& name) {
-      if (value.entries.size() < kFewMembers) {
+    // `all`: no member is kept, so each key is.
+    bool has(const std::string& name, bool all) {
+      if (!all && value.entries.size() < kFewMembers) {
         return std::ranges::any_of(value.entries, [&](auto& entry) { return entry.key == name; });
       }
       if (keys.empty())
@@ -143,6 +146,11 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
       return !keys.insert(name).second;
     }
   };
+
+  // Members of the outermost object go to whoever asked for them.
+  bool given_away() const {
+    return options_.member && open_.size() == 1 && open_.back().value.kind == Value::Kind::object;
+  }
 
   std::size_t position() const { return static_cast<std::size_t>(reached_ - text_.data()); }
 
@@ -203,9 +211,15 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
     }
     if (open_.empty()) {
       root_ = std::move(value);
+    } else if (given_away()) {
+      Status taken = options_.member(open_.back().key, value);
+      if (!taken) error_ = std::move(taken).error();
+      return taken.ok();
     } else if (Open& parent = open_.back(); parent.value.kind == Value::Kind::array) {
+      if (parent.value.items.empty()) parent.value.items.reserve(kReserved);
       parent.value.items.push_back(std::move(value));
     } else {
+      if (parent.value.entries.empty()) parent.value.entries.reserve(kReserved);
       parent.value.entries.push_back({std::move(parent.key), std::move(value)});
     }
     return true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,9 @@ struct Options {
   std::uint64_t base_offset = 0;   // added to byte positions
   int max_depth = 64;
   std::uint64_t max_values = 12'000'000;  // a gigabyte or two; a header of 100 MB has fewer
+  // Takes the members of the object that the text is, each as soon as it was read: none of them is
+  // kept. Its error ends the parsing.
+  std::function<Status(const std::string& key, const Value& value)> member;
 };
 
 Result<Value> parse(std::string_view text, const Options& options);
