@@ -74,6 +74,7 @@ void set_options(const MigrationOptions& options, Impl& impl) {
   request.execute.verify_output = options.verify_output;
   request.execute.digest = kind(options.digest);
   request.execute.digest_inputs = options.digest_inputs;
+  request.execute.reflink = options.reflink;
   if (options.evaluator) {
     request.execute.evaluator = [evaluator = options.evaluator]() -> Result<Evaluator*> {
       return evaluator.get();

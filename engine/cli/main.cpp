@@ -44,6 +44,7 @@ const std::map<std::string, ColorMode> kColors = {
     {"auto", ColorMode::automatic}, {"always", ColorMode::always}, {"never", ColorMode::never}};
 const std::map<std::string, ProgressMode> kProgress = {
     {"auto", ProgressMode::automatic}, {"plain", ProgressMode::plain}, {"off", ProgressMode::off}};
+const std::map<std::string, bool> kReflink = {{"auto", true}, {"never", false}};
 const std::map<std::string, DigestKind> kDigests = {
     {"xxh3", DigestKind::xxh3}, {"sha256", DigestKind::sha256}, {"none", DigestKind::none}};
 
@@ -204,6 +205,8 @@ void add_apply_options(CLI::App& app, MigrateOptions& options) {
   add_word(app, "--digest", execute.digest, kDigests, "The kind of digest in the report");
   app.add_flag("--digest-inputs", execute.digest_inputs,
                "Digests of every input tensor, used or not");
+  add_word(app, "--reflink", execute.reflink, kReflink,
+           "Whether to share extents with the inputs, where nothing has to be read");
   add_word(app, "--progress", options.progress, kProgress, "Progress on stderr");
 }
 

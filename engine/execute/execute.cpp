@@ -32,6 +32,8 @@ Result<Executed> execute(const Schedule& schedule, const Plan& plan,
   REGRAFT_CHECK(transfer.prepare());
   REGRAFT_TRY(const std::unique_ptr<OutputFile> output,
               OutputFile::create(path, checkpoints, options.force));
+  // Before room is taken for it.
+  REGRAFT_CHECK(transfer.share(*output));
   REGRAFT_CHECK(output->reserve(schedule.layout.size));
   REGRAFT_CHECK(transfer.write(*output));
   REGRAFT_CHECK(transfer.digest_rest());

@@ -34,6 +34,9 @@ struct ExecuteOptions {
   bool verify_output = false;  // data is read again before publishing, and its digests compared
   DigestKind digest = DigestKind::xxh3;
   bool digest_inputs = false;  // digests of every input tensor, used or not
+  // Bytes that nobody reads (no digests, no checksums) are shared with the inputs where the file
+  // system can.
+  bool reflink = true;
   // From 1 to kMostThreads; the output is the same for any number.
   std::size_t threads = default_threads();
   // Bytes of buffers that threads may hold together. A tensor that takes more is worked on alone.

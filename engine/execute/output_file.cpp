@@ -1,7 +1,9 @@
 #include "execute/output_file.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -189,6 +191,22 @@ Status OutputFile::write(std::uint64_t offset, Bytes bytes) {
     offset += static_cast<std::uint64_t>(count);
   }
   return Done{};
+}
+
+Sink::Shared OutputFile::share(std::uint64_t offset, const InputFile& file, std::uint64_t from,
+                               std::uint64_t length) {
+  Shared shared{(kSharedPage - offset % kSharedPage) % kSharedPage, length};
+  if (!shares_ || offset % kSharedPage != from % kSharedPage || shared.begin >= length) return {};
+  shared.end -= (offset + length) % kSharedPage;
+  if (shared.end <= shared.begin) return {};
+  file_clone_range range{};
+  range.src_fd = file.fd();
+  range.src_offset = from + shared.begin;
+  range.src_length = shared.end - shared.begin;
+  range.dest_offset = offset + shared.begin;
+  // Whatever is the matter, copying tells better.
+  shares_ = uninterrupted([&] { return ::ioctl(fd_, FICLONERANGE, &range); }) == 0;
+  return shares_ ? shared : Shared{};
 }
 
 Status OutputFile::sync_file() {

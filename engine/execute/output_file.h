@@ -39,6 +39,8 @@ class OutputFile final : public Sink {
   // Gives the file its size, and its blocks where the file system can do that in advance.
   Status reserve(std::uint64_t size);
   Status write(std::uint64_t offset, Bytes bytes) override;
+  Shared share(std::uint64_t offset, const InputFile& file, std::uint64_t from,
+               std::uint64_t length) override;
   // On the disk, and out of the cache as far as the system does that: reading is reading.
   Status to_disk();
   // An existing file keeps its permission bits when it is replaced.
@@ -57,6 +59,7 @@ class OutputFile final : public Sink {
   OutputPath path_;
   int folder_ = -1, fd_ = -1;
   bool published_ = false;
+  bool shares_ = true;  // until the file system refuses it
   std::uint64_t size_ = 0;
 };
 

@@ -20,6 +20,11 @@ class StorageStream final : public ByteSink {
   // `segments`: of the whole storage.
   void begin(const Place& place, std::span<const Segment> segments, bool with_crc);
   Status take(Bytes bytes) override;
+  // Bytes that are in the output already; neither hashed nor in the checksum.
+  Status pass(std::uint64_t bytes) {
+    at_ += bytes;
+    return ticker_.advance(bytes);
+  }
   Status proceed() override { return ticker_.proceed(); }
   // Of what was taken.
   [[nodiscard]] std::uint32_t crc() const { return crc_; }

@@ -125,11 +125,7 @@ Status TaskWriter::write_storage(std::uint32_t index) {
   stream_.begin(place, work_.segments_of(place.index), way.computed);
   const std::uint64_t length = place.end - place.begin;
   if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
-    if (length > 0) {
-      REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
-      REGRAFT_CHECK(
-          gatherer_.copy(*source, range->storage, range->offset + place.begin, length, stream_));
-    }
+    if (length > 0) REGRAFT_CHECK(copy(*range, place));
   } else if (const auto* gathered = std::get_if<Gather>(&storage.origin)) {
     REGRAFT_CHECK(gather(gathered->view.input, gathered->view, stream_));
   } else if (const auto* parts = std::get_if<Parts>(&storage.origin)) {
@@ -164,6 +160,18 @@ Status TaskWriter::gather(std::uint32_t input, const View& view, ByteSink& sink)
   if (whole.crc && *whole.crc != *storage.crc32)
     return run_.bad_checksum(input, view.storage, *whole.crc);
   return Done{};
+}
+
+// But for what is shared.
+Status TaskWriter::copy(const CopyRange& range, const Place& place) {
+  REGRAFT_TRY(const StorageReader* source, run_.reader(range.input));
+  const auto [begin, end] = written_.shared[place.index];
+  const std::uint64_t from = std::clamp(begin, place.begin, place.end);
+  const std::uint64_t to = std::clamp(end, from, place.end);
+  REGRAFT_CHECK(gatherer_.copy(*source, range.storage, range.offset + place.begin,
+                               from - place.begin, stream_));
+  REGRAFT_CHECK(stream_.pass(to - from));
+  return gatherer_.copy(*source, range.storage, range.offset + to, place.end - to, stream_);
 }
 
 Status TaskWriter::write_converted(std::uint32_t storage, const Convert& convert) {

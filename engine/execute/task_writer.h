@@ -21,6 +21,7 @@ struct Written {
   std::vector<std::uint32_t> crcs;  // by Work::places: of what was written there
   ChunkTable chunks;
   InputDigests inputs;
+  std::vector<Sink::Shared> shared;  // by storage: what the output has without being written
 };
 
 // How the checksum of a storage comes about.
@@ -44,6 +45,7 @@ class TaskWriter {
 
  private:
   Status write_storage(std::uint32_t place);
+  Status copy(const CopyRange& range, const Place& place);
   Status write_parts(std::uint32_t storage, const Parts& parts, ByteSink& sink);
   Status write_converted(std::uint32_t storage, const Convert& convert);
   Status write_evaluated(const Expr& expr, std::uint64_t nbytes);

@@ -50,7 +50,8 @@ Transfer::Transfer(const Schedule& schedule, const Plan& plan,
       work_(cut(schedule, run_.kind != DigestKind::none)),
       written_{std::vector<std::uint32_t>(work_.places.size()),
                ChunkTable(run_.kind, chunked(schedule, work_)),
-               InputDigests(no_digests(checkpoints))} {
+               InputDigests(no_digests(checkpoints)),
+               std::vector<Sink::Shared>(schedule.storages.size())} {
   executed_.output_bytes = schedule_.layout.size;
   executed_.tensor_digests.resize(schedule_.tensors.size());
   for (const ScheduledStorage& storage : schedule_.storages) ticker_.expect(storage.nbytes);
@@ -72,6 +73,22 @@ Status Transfer::prepare() {
   }
   REGRAFT_TRY(evaluator_, options_.evaluator());
   executed_.evaluator = evaluator_->info();
+  return Done{};
+}
+
+Status Transfer::share(Sink& sink) {
+  if (!options_.reflink || run_.kind != DigestKind::none) return Done{};
+  for (std::size_t i = 0; i < schedule_.storages.size(); ++i) {
+    const ScheduledStorage& storage = schedule_.storages[i];
+    const auto* range = std::get_if<CopyRange>(&storage.origin);
+    if (!range || !schedule_.output.storages[i].source_offset) continue;
+    REGRAFT_TRY(const CrcWay way, crc_way(run_, storage));
+    REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
+    if (way.computed || !source->direct(range->storage) || !source->file()) continue;
+    REGRAFT_CHECK(ticker_.proceed());
+    written_.shared[i] = sink.share(schedule_.layout.storage_offsets[i], *source->file(),
+                                    *schedule_.output.storages[i].source_offset, storage.nbytes);
+  }
   return Done{};
 }
 

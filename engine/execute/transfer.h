@@ -24,6 +24,8 @@ class Transfer {
 
   // What is asked for once before anything is written: the evaluator, if there is use for one.
   Status prepare();
+  // What the sink can share with the inputs, where nobody asks what it is.
+  Status share(Sink& sink);
   Status write(Sink& sink);
   // The digests that did not fall out of writing.
   Status digest_rest();

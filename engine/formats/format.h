@@ -39,7 +39,13 @@ struct Checkpoint {
 struct OutputStorage {
   std::uint64_t nbytes = 0;
   DType dtype = DType::uint8;  // of its first view: typed storages of .pt need one
+  // Of large ones that are bytes of an input: where in its file. A writer tries to put them where
+  // the offset is the same modulo kSharedPage, so that a file system can share what lies on whole
+  // pages.
+  std::optional<std::uint64_t> source_offset;
+  std::optional<std::uint32_t> crc32;  // what it will be, as far as that is known
 };
+inline constexpr std::uint64_t kSharedPage = 4096;
 struct OutputCatalog {
   std::vector<Tensor> tensors;  // `storage` indexes `storages`; container is not used
   std::vector<OutputStorage> storages;
@@ -74,7 +80,7 @@ class Writer {
   // Null, or why this tensor cannot be written ("safetensors has no dtype complex32").
   [[nodiscard]] virtual std::optional<std::string> refuses(const Tensor& tensor) const = 0;
   [[nodiscard]] virtual Result<Layout> layout(const OutputCatalog& output) const = 0;
-  // What can only be known at the end: checksum slots. `crcs`: one for each storage.
+  // What can only be known at the end: checksums. `crcs`: one for each storage.
   [[nodiscard]] virtual std::vector<Patch> finish(const OutputCatalog& output, const Layout& layout,
                                                   std::span<const std::uint32_t> crcs) const = 0;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <numeric>
 #include <unordered_set>
 
@@ -336,6 +337,8 @@ class SafetensorsWriter final : public Writer {
 
     REGRAFT_TRY(std::string header, header_of(output, layout.storage_offsets));
     header.resize((header.size() + 7) / 8 * 8, ' ');
+    const std::uint64_t padded = header.size() + padding(output, layout, header.size());
+    if (padded <= kHeaderLimit) header.resize(padded, ' ');
     if (header.size() > kHeaderLimit) {
       return error(Code::cannot_write, {},
                    "a safetensors header has at most " + std::to_string(kHeaderLimit) +
@@ -359,6 +362,24 @@ class SafetensorsWriter final : public Writer {
   }
 
  private:
+  // Spaces behind a header of `size` bytes that put most of the data at offsets that are the
+  // input's modulo kSharedPage. `layout`: offsets in the data.
+  static std::uint64_t padding(const OutputCatalog& output, const Layout& layout,
+                               std::uint64_t size) {
+    std::map<std::uint64_t, std::uint64_t> bytes;  // by padding
+    for (std::size_t i = 0; i < output.storages.size(); ++i) {
+      const OutputStorage& storage = output.storages[i];
+      if (!storage.source_offset) continue;
+      const std::uint64_t now = kLengthBytes + size + layout.storage_offsets[i];
+      const std::uint64_t wanted =
+          (kSharedPage + *storage.source_offset % kSharedPage - now % kSharedPage) % kSharedPage;
+      if (wanted % 8 == 0) bytes[wanted] += storage.nbytes;
+    }
+    const auto most = std::max_element(bytes.begin(), bytes.end(),
+                                       [](auto& a, auto& b) { return a.second < b.second; });
+    return most == bytes.end() ? 0 : most->first;
+  }
+
   static Result<std::string> header_of(const OutputCatalog& output,
                                        const std::vector<std::uint64_t>& offsets) {
     std::vector<std::pair<std::string, std::string>> metadata = output.metadata;

@@ -156,10 +156,8 @@ class Flow {
     std::optional<Found> found = pattern.find(item.name);
     if (!found) return std::nullopt;
     if (!rule.when.empty()) {
-      const Result<bool> holds = rule.when[one.entry]->holds({.variables = &*rule.variables,
-                                                              .pattern = &pattern,
-                                                              .found = &*found,
-                                                              .part_index = std::nullopt});
+      const Result<bool> holds = rule.when[one.entry]->holds(
+          {.variables = &*rule.variables, .found = &*found, .part_index = std::nullopt});
       if (!holds) fail(for_tensor(holds.error(), item.name));
       if (!holds || !*holds) return passes(index, one, holds ? Outcome::when : Outcome::failed);
     }

@@ -78,7 +78,8 @@ class Scheduler {
       schedule_.output.tensors.push_back(tensor.tensor);
     }
     for (const ScheduledStorage& storage : schedule_.storages) {
-      schedule_.output.storages.push_back({storage.nbytes, storage.dtype});
+      schedule_.output.storages.push_back(
+          {storage.nbytes, storage.dtype, source_offset(storage), storage.known_crc});
     }
     auto layout = writer->layout(schedule_.output);
     if (!layout.ok()) {
@@ -458,6 +459,14 @@ class Scheduler {
                                     " is dropped: " + listed(keys));
       }
     }
+  }
+
+  // On small ones the padding would cost more than it gains.
+  [[nodiscard]] std::optional<std::uint64_t> source_offset(const ScheduledStorage& storage) const {
+    constexpr std::uint64_t kLeast = 1 << 20;
+    const auto* range = std::get_if<CopyRange>(&storage.origin);
+    if (!range || range->length < kLeast) return std::nullopt;
+    return catalogs_[range->input]->storages[range->storage].offset + range->offset;
   }
 
   void settle_checksum(const Writer& writer, ScheduledStorage& storage) const {

@@ -52,7 +52,6 @@ std::vector<std::string_view> names_in(const Scope& scope);
 // What it refers to when it is evaluated.
 struct Bindings {
   const Variables* variables = nullptr;
-  const Pattern* pattern = nullptr;
   const Found* found = nullptr;
   std::optional<std::int64_t> part_index = std::nullopt;
 };

@@ -49,10 +49,7 @@ Status same_captures(const Subject& subject, std::string_view text, const Locati
 }
 
 Bindings Subject::bindings() const {
-  return {.variables = &variables_,
-          .pattern = first().pattern,
-          .found = &first().found,
-          .part_index = part_index_};
+  return {.variables = &variables_, .found = &first().found, .part_index = part_index_};
 }
 
 std::optional<Integer> Integer::parse(BindContext& context, const yaml::Node& node,

@@ -25,10 +25,8 @@ Result<std::string> rewrite(const Match& match, const Template& to, bool all,
       found = match.pattern->find(name, at);
       continue;
     }
-    Result<std::string> text = to.expand({.variables = &variables,
-                                          .pattern = match.pattern,
-                                          .found = &*found,
-                                          .part_index = part_index});
+    Result<std::string> text =
+        to.expand({.variables = &variables, .found = &*found, .part_index = part_index});
     if (!text) return for_tensor(std::move(text).error(), name);
     result += *text;
     at = found->end;

@@ -73,6 +73,9 @@ struct MigrationOptions {
   Digest digest = Digest::xxh3;  // in the report
   // Refuses an output of more than this many times its inputs; 0: none.
   std::uint64_t max_growth = 4;
+  // Bytes that nobody reads (no digests, no checksums) are shared with the inputs where the file
+  // system can.
+  bool reflink = true;
   // How many tensors are worked on at a time, up to 256; 0: the cores, up to 4. What is written is
   // the same.
   std::size_t threads = 0;

@@ -8,30 +8,10 @@
 
 #include "catch.h"
 #include "formats/format.h"
+#include "temporary_file.h"
 
 namespace regraft {
 namespace {
-
-// A file of its own that goes away.
-class TempFile {
- public:
-  explicit TempFile(std::string_view bytes) {
-    std::string pattern = std::filesystem::temp_directory_path() / "regraft-XXXXXX.safetensors";
-    const int fd = mkstemps(pattern.data(), 12);
-    REQUIRE(fd >= 0);
-    close(fd);
-    path_ = pattern;
-    std::ofstream(path_, std::ios::binary)
-        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  }
-  ~TempFile() { std::filesystem::remove(path_); }
-  TempFile(const TempFile&) = delete;
-  TempFile& operator=(const TempFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 std::string length_bytes(std::uint64_t length) {
   std::string bytes;
@@ -44,7 +24,7 @@ std::string file_of(const std::string& header, const std::string& data) {
 }
 
 Checkpoint read(const std::string& bytes) {
-  const TempFile file(bytes);
+  const test::TemporaryFile file(bytes, ".safetensors");
   auto checkpoint = open_checkpoint(file.path());
   if (!checkpoint.ok()) FAIL(render(checkpoint.error(), false));
   return std::move(checkpoint).value();
@@ -52,7 +32,7 @@ Checkpoint read(const std::string& bytes) {
 
 // The message for a file that is refused; the code is safetensors-corrupt.
 Diagnostic refused(const std::string& bytes, const Limits& limits = {}) {
-  const TempFile file(bytes);
+  const test::TemporaryFile file(bytes, ".safetensors");
   auto checkpoint = open_checkpoint(file.path(), limits);
   REQUIRE_FALSE(checkpoint.ok());
   CHECK(checkpoint.error().where.file == file.path());
@@ -162,7 +142,7 @@ TEST_CASE("safetensors: header lengths (61)") {
   Limits limits;
   limits.safetensors_header_bytes = 10;
   CHECK(refused(file_of("{         }", ""), limits).code == Code::limit_exceeded);
-  const TempFile at_limit(file_of("{        }", ""));
+  const test::TemporaryFile at_limit(file_of("{        }", ""), ".safetensors");
   CHECK(open_checkpoint(at_limit.path(), limits).ok());
 }
 
@@ -272,7 +252,7 @@ TEST_CASE("safetensors: errors say where they are") {
 }
 
 TEST_CASE("safetensors: a file that shrinks is an error (70)") {
-  const TempFile file(file_of(one("U8", "[4]", "[0,4]"), "1234"));
+  const test::TemporaryFile file(file_of(one("U8", "[4]", "[0,4]"), "1234"));
   auto checkpoint = open_checkpoint(file.path());
   REQUIRE(checkpoint.ok());
   std::filesystem::resize_file(file.path(), 20);

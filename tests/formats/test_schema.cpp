@@ -7,34 +7,13 @@
 #include "catch.h"
 #include "formats/format.h"
 #include "formats/schema.h"
+#include "temporary_file.h"
 
 namespace regraft {
 namespace {
 
-// A file of its own that goes away.
-class TempFile {
- public:
-  TempFile(std::string_view text, const std::string& suffix) {
-    std::string pattern = std::filesystem::temp_directory_path() / "regraft-XXXXXX";
-    pattern += suffix;
-    const int fd = mkstemps(pattern.data(), static_cast<int>(suffix.size()));
-    REQUIRE(fd >= 0);
-    close(fd);
-    path_ = pattern;
-    std::ofstream(path_, std::ios::binary)
-        .write(text.data(), static_cast<std::streamsize>(text.size()));
-  }
-  ~TempFile() { std::filesystem::remove(path_); }
-  TempFile(const TempFile&) = delete;
-  TempFile& operator=(const TempFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 Catalog read(std::string_view text, const std::string& suffix = ".yaml") {
-  const TempFile file(text, suffix);
+  const test::TemporaryFile file(text, suffix);
   auto checkpoint = open_checkpoint(file.path());
   if (!checkpoint.ok()) FAIL(render(checkpoint.error(), false));
   CHECK(checkpoint->reader == nullptr);
@@ -44,7 +23,7 @@ Catalog read(std::string_view text, const std::string& suffix = ".yaml") {
 }
 
 Diagnostic refused(std::string_view text, const std::string& suffix = ".yaml") {
-  const TempFile file(text, suffix);
+  const test::TemporaryFile file(text, suffix);
   auto checkpoint = open_checkpoint(file.path());
   REQUIRE_FALSE(checkpoint.ok());
   CHECK(checkpoint.error().code == Code::schema_corrupt);

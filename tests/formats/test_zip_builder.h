@@ -18,31 +18,9 @@
 #include "formats/file.h"
 #include "formats/torch/little_endian.h"
 #include "formats/torch/zip_format.h"
+#include "temporary_file.h"
 
 namespace regraft::test {
-
-// A file that is gone at the end of the test.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& bytes) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "regraft-XXXXXX").string();
-    int fd = mkstemp(pattern.data());
-    if (fd >= 0) close(fd);
-    path_ = pattern;
-    std::ofstream(path_, std::ios::binary) << bytes;
-  }
-  ~TemporaryFile() { std::remove(path_.c_str()); }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::shared_ptr<InputFile> open() const {
-    auto file = InputFile::open(path_);
-    return file.ok() ? *file : nullptr;
-  }
-
- private:
-  std::string path_;
-};
 
 inline std::string deflate_raw(const std::string& bytes) {
   z_stream stream = {};

@@ -38,9 +38,7 @@ struct World {
   Scope scope() const {
     return {.variables = &variables, .pattern = &*pattern, .part_index = true};
   }
-  Bindings bindings() const {
-    return {.variables = &variables, .pattern = &*pattern, .found = &found, .part_index = 4};
-  }
+  Bindings bindings() const { return {.variables = &variables, .found = &found, .part_index = 4}; }
 
   std::optional<Pattern> pattern;
   Found found;

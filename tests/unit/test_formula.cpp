@@ -75,9 +75,8 @@ std::string built(std::string_view text, std::optional<DType> dtype = std::nullo
   const auto formula = Formula::parse(text, whole(text), world.names, scope, diagnostics);
   CHECK(formula.has_value() == diagnostics.items().empty());
   if (!formula) return show(diagnostics.items()[0]);
-  const auto result = formula->build(
-      world.tensors,
-      {.variables = &world.variables, .pattern = &*world.pattern, .found = &world.found}, dtype);
+  const auto result =
+      formula->build(world.tensors, {.variables = &world.variables, .found = &world.found}, dtype);
   if (!result) return show(result.error());
   std::string shown = to_string(**result);
   for (std::size_t i = world.names.size(); i-- > 0;) {

@@ -17,9 +17,7 @@ struct World {
     variables["word"].value = Value{std::string("w")};
   }
   Scope scope() const { return {.variables = &variables, .pattern = &*pattern}; }
-  Bindings bindings() const {
-    return {.variables = &variables, .pattern = &*pattern, .found = &found};
-  }
+  Bindings bindings() const { return {.variables = &variables, .found = &found}; }
   std::optional<Pattern> pattern;
   Found found;
   Variables variables;

@@ -1,13 +1,9 @@
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 #include <random>
 #include <set>
@@ -17,6 +13,7 @@
 #include "base/diagnostic.h"
 #include "catch.h"
 #include "report/values.h"
+#include "temporary_file.h"
 
 namespace regraft {
 namespace {
@@ -243,15 +240,9 @@ TEST_CASE("all dtypes but the bits ones have numbers") {
 class OneStorage final : public StorageReader {
  public:
   explicit OneStorage(std::string_view bytes) {
-    std::string path = std::filesystem::temp_directory_path() / "regraft-values-XXXXXX";
-    const int fd = ::mkstemp(path.data());
-    REQUIRE(fd >= 0);
-    REQUIRE(::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-    auto opened = InputFile::open(path);
-    ::close(fd);
-    ::unlink(path.c_str());
-    REQUIRE(opened.ok());
-    file_ = *opened;
+    const test::TemporaryFile file(bytes);
+    file_ = file.open();
+    REQUIRE(file_);
   }
   Status read(std::uint32_t, std::uint64_t offset, std::span<std::byte> out) const override {
     read_ += out.size();

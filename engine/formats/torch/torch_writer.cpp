@@ -237,7 +237,9 @@ Result<Archive> lay_out(const OutputCatalog& output) {
   archive.first_storage = archive.contents.size();
   for (std::size_t i = 0; i < output.storages.size(); ++i) {
     std::string name = std::string(kRoot).append("data/").append(std::to_string(i));
-    fits = fits && archive.zip.add(std::move(name), output.storages[i].nbytes);
+    fits = fits && archive.zip.add(std::move(name), output.storages[i].nbytes,
+                                   output.storages[i].crc32.value_or(0),
+                                   output.storages[i].source_offset, kSharedPage);
     archive.contents.emplace_back();
   }
   add("version", "3\n");
@@ -320,8 +322,8 @@ class TorchZipWriter final : public Writer {
     assert(laid_out.ok());  // as it was for layout()
     Archive& archive = *laid_out;
     std::vector<Patch> patches;
-    patches.reserve(crcs.size() + 1);
     for (std::size_t i = 0; i < crcs.size(); ++i) {
+      if (crcs[i] == output.storages[i].crc32.value_or(0)) continue;
       std::size_t record = archive.first_storage + i;
       archive.zip.set_crc32(record, crcs[i]);
       std::string bytes;

@@ -29,14 +29,32 @@ std::size_t central_64_size(const ZipLayout::Record& record) {
   return body == 0 ? 0 : kExtraHeader + body;
 }
 
+// What a local header and an entry of the directory have in common, from the version on.
+void append_fields(std::string& out, const ZipLayout::Record& record, bool has_64,
+                   std::size_t extra) {
+  append_le<std::uint16_t>(out, has_64 ? kVersion64 : kVersion);
+  append_le<std::uint16_t>(out, kFlagUtf8);
+  append_le<std::uint16_t>(out, kStored);
+  append_le<std::uint16_t>(out, 0);
+  append_le<std::uint16_t>(out, kDate);
+  append_le<std::uint32_t>(out, record.crc32);
+  append_le<std::uint32_t>(out, in_32(record.size));
+  append_le<std::uint32_t>(out, in_32(record.size));
+  append_le(out, static_cast<std::uint16_t>(record.name.size()));
+  append_le(out, static_cast<std::uint16_t>(extra));
+}
+
 }  // namespace
 
-bool ZipLayout::add(std::string name, std::uint64_t size, std::uint32_t crc32) {
+bool ZipLayout::add(std::string name, std::uint64_t size, std::uint32_t crc32,
+                    std::optional<std::uint64_t> like, std::uint64_t page) {
   constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max() / 2;
   if (name.size() > std::numeric_limits<std::uint16_t>::max()) return false;
   if (size > kMost || end_ > kMost - size) return false;
   std::uint64_t unpadded = end_ + kLocalSize + name.size() + local_64_size(size) + kExtraHeader;
   std::uint64_t padding = (alignment_ - unpadded % alignment_) % alignment_;
+  if (like && *like % alignment_ == 0 && page % alignment_ == 0)
+    padding = (page + *like % page - unpadded % page) % page;
   records_.push_back({std::move(name), size, end_, unpadded + padding, crc32});
   end_ = unpadded + padding + size;
   central_size_ += kCentralSize + records_.back().name.size() + central_64_size(records_.back());
@@ -50,16 +68,7 @@ std::string ZipLayout::local_header(const Record& record) const {
   std::size_t padding = size - kLocalSize - record.name.size() - size_64 - kExtraHeader;
   out.reserve(size);
   out += kLocalSignature;
-  append_le<std::uint16_t>(out, size_64 > 0 ? kVersion64 : kVersion);
-  append_le<std::uint16_t>(out, kFlagUtf8);
-  append_le<std::uint16_t>(out, kStored);
-  append_le<std::uint16_t>(out, 0);
-  append_le<std::uint16_t>(out, kDate);
-  append_le<std::uint32_t>(out, record.crc32);
-  append_le<std::uint32_t>(out, in_32(record.size));
-  append_le<std::uint32_t>(out, in_32(record.size));
-  append_le(out, static_cast<std::uint16_t>(record.name.size()));
-  append_le(out, static_cast<std::uint16_t>(size_64 + kExtraHeader + padding));
+  append_fields(out, record, size_64 > 0, size_64 + kExtraHeader + padding);
   out += record.name;
   if (size_64 > 0) {
     append_le<std::uint16_t>(out, kExtraZip64);
@@ -92,16 +101,7 @@ std::string ZipLayout::directory() const {
     std::size_t size_64 = central_64_size(record);
     out += kCentralSignature;
     append_le<std::uint16_t>(out, kUnix | (size_64 > 0 ? kVersion64 : kVersion));
-    append_le<std::uint16_t>(out, size_64 > 0 ? kVersion64 : kVersion);
-    append_le<std::uint16_t>(out, kFlagUtf8);
-    append_le<std::uint16_t>(out, kStored);
-    append_le<std::uint16_t>(out, 0);
-    append_le<std::uint16_t>(out, kDate);
-    append_le<std::uint32_t>(out, record.crc32);
-    append_le<std::uint32_t>(out, in_32(record.size));
-    append_le<std::uint32_t>(out, in_32(record.size));
-    append_le(out, static_cast<std::uint16_t>(record.name.size()));
-    append_le(out, static_cast<std::uint16_t>(size_64));
+    append_fields(out, record, size_64 > 0, size_64);
     append_le<std::uint16_t>(out, 0);  // comment
     append_le<std::uint16_t>(out, 0);  // disk
     append_le<std::uint16_t>(out, 0);  // internal attributes

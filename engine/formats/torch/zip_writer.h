@@ -26,7 +26,10 @@ class ZipLayout {
   explicit ZipLayout(std::uint64_t alignment) : alignment_(alignment) {}
 
   // Places the next record. False when the archive would not fit 63 bits, or the name is too long.
-  [[nodiscard]] bool add(std::string name, std::uint64_t size, std::uint32_t crc32 = 0);
+  // `like`: an offset that the data's is to be congruent to, modulo `page`; one that is not aligned
+  // is as none.
+  [[nodiscard]] bool add(std::string name, std::uint64_t size, std::uint32_t crc32 = 0,
+                         std::optional<std::uint64_t> like = {}, std::uint64_t page = 1);
 
   [[nodiscard]] const std::vector<Record>& records() const { return records_; }
   [[nodiscard]] std::string local_header(const Record& record) const;
