@@ -44,25 +44,76 @@ def tensors_of(path):
     return {one["name"]: (one["dtype"], one["shape"]) for one in report["tensors"]}
 
 
-MAKE_WEIGHTS = """
-    import sys, torch, safetensors.torch
-    path, mib = sys.argv[1], int(sys.argv[2])
-    torch.manual_seed(0)
-    count = max(1, mib // 5)
-    rows = mib * 2**20 // count // 4 // 1024
-    state = {f"module.layers.{i}.weight": torch.randn(rows, 1024) for i in range(count)}
-    torch.save(state, path + ".pt")
-    safetensors.torch.save_file(state, path + ".safetensors")
-"""
-
-
-def weights(mib):
-    """format -> a file of float32 matrices of about 5 MiB each, the same in each format."""
-    stem = DATA / f"float32-{mib}"
-    files = {suffix: stem.with_suffix(suffix) for suffix in FORMATS}
+def made(stem, mib, program, *arguments):
+    """suffix -> a file of about so many MiB; `program` makes `state`, a state dict, in Python."""
+    files = {suffix: DATA / f"{stem}-{mib}{suffix}" for suffix in FORMATS}
     if not all(path.exists() for path in files.values()):
         # The two, what is made of one, and some more.
         if shutil.disk_usage(DATA).free < mib * 4 * 2**20:
             raise SystemExit(f"{mib * 4} MiB are needed below {DATA.relative_to(ROOT)}; try --size")
-        once(python(MAKE_WEIGHTS, stem, mib))
+        once(python(program + SAVE_BOTH, *files.values(), mib, *arguments))
     return files
+
+
+SAVE_BOTH = """
+    torch.save(state, sys.argv[1])
+    safetensors.torch.save_file(state, sys.argv[2])
+"""
+MAKE_HALVES = """
+    import sys, torch, safetensors.torch
+    torch.manual_seed(0)
+    mib = int(sys.argv[3])
+    count = max(1, mib // 5)
+    rows = mib * 2**20 // count // 2 // 1024
+    state = {f"module.layers.{i}.weight": torch.randn(rows, 1024).half() for i in range(count)}
+"""
+MAKE_ATTENTION = """
+    import sys, torch, safetensors.torch
+    torch.manual_seed(0)
+    layers, size = 32, int((int(sys.argv[3]) * 2**20 / 32 / 3 / 2) ** 0.5)
+    state = {f"layers.{i}.{name}.weight": torch.randn(size, size).half() for i in range(layers) for name in "qkv"}
+"""
+MAKE_EXPERTS = """
+    import sys, torch, safetensors.torch
+    torch.manual_seed(0)
+    layers, experts, rows = 16, 64, 256
+    columns = int(sys.argv[3]) * 2**20 // (layers * experts * rows * 2)
+    state = {f"layers.{i}.experts.{j}.weight": torch.randn(rows, columns).half()
+             for i in range(layers) for j in range(experts)}
+"""
+MAKE_LARGE = """
+    import sys, torch, safetensors.torch
+    torch.manual_seed(0)
+    large = int(sys.argv[4])
+    state = {f"module.layers.{i}.weight": torch.randn(large * 2**20 // 4 // 1024, 1024)
+             for i in range(int(sys.argv[3]) // large)}
+"""
+MAKE_MANY = """
+    import sys, torch, safetensors.torch
+    state = {f"module.layers.{i}.weight": torch.full((128,), float(i)) for i in range(100_000)}
+"""
+
+
+def halves(mib):
+    """float16 matrices of about 5 MiB each, the same in each format."""
+    return made("float16", mib, MAKE_HALVES)
+
+
+def attention(mib):
+    """q, k and v of 32 layers."""
+    return made("attention", mib, MAKE_ATTENTION)
+
+
+def experts(mib):
+    """64 experts of 16 layers."""
+    return made("experts", mib, MAKE_EXPERTS)
+
+
+def large(mib, each):
+    """float32 matrices of `each` MiB."""
+    return made(f"float32-{each}", mib, MAKE_LARGE, each)
+
+
+def many():
+    """100,000 tensors of 512 bytes."""
+    return made("many", 50, MAKE_MANY)

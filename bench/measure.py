@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from places import PYTHON
 
+LONG = 2.0  # seconds
 IMPORT_TORCH = [PYTHON, "-c", "import torch"]
 # Python is to find the modules as they were compiled when they were installed, or to keep what it compiles: else
 # `import torch` compiles all of them each time, which takes longer than the rest of it.
@@ -74,22 +75,28 @@ class Rounds:
             # Drawn, not rotated: nobody is to run behind the same one each time.
             for name in random.Random(i).sample(names, len(names)):
                 # Once without looking: so it finds its own pages, and not what the one before left. A virtual
-                # machine gives free memory back to its host, and the next one to touch it waits.
-                once(self.commands[name], self.cleans)
+                # machine gives free memory back to its host, and the next one to touch it waits. To what takes
+                # long that makes no difference.
+                if max((one.wall for one in self.seconds[name]), default=0) < LONG:
+                    once(self.commands[name], self.cleans)
                 self.seconds[name].append(once(self.commands[name], self.cleans))
         for path in self.cleans:
             path.unlink(missing_ok=True)
         return self
 
-    def compare(self, ours, baseline):
-        pairs = list(zip(self.seconds[ours], self.seconds[baseline]))
-        ratios = [a.wall / b.wall for a, b in pairs]
-        return {"ours": ours, "baseline": baseline, "repeats": len(ratios),
-                "ours_ms": milliseconds(statistics.median(a.wall for a, _ in pairs)),
-                "baseline_ms": milliseconds(statistics.median(b.wall for _, b in pairs)),
+    def compare(self, ours, baseline, must=None, aim=None, than=None, note=""):
+        """A comparison as it is saved. `must`, `aim`: ratios. `than`: from the baseline's seconds in a round, by name of
+        the command, those that ours is compared with; `note` says what it is."""
+        rounds = [{name: seconds[i] for name, seconds in self.seconds.items()} for i in range(len(self.seconds[ours]))]
+        than = than or (lambda seconds: seconds[baseline].wall)
+        ratios = [seconds[ours].wall / than(seconds) for seconds in rounds]
+        return {"ours": ours, "baseline": baseline + note, "repeats": len(ratios),
+                "ours_ms": milliseconds(statistics.median(seconds[ours].wall for seconds in rounds)),
+                "baseline_ms": milliseconds(statistics.median(than(seconds) for seconds in rounds)),
                 "ratio": round(statistics.median(ratios), 4),
                 "ratio_range": [round(min(ratios), 4), round(max(ratios), 4)],
-                "cpu_ratio": round(statistics.median(a.cpu / b.cpu for a, b in pairs), 4)}
+                "cpu_ratio": round(statistics.median(seconds[ours].cpu / seconds[baseline].cpu for seconds in rounds), 4),
+                "must": must, "aim": aim}
 
 
 def milliseconds(seconds):
@@ -100,13 +107,21 @@ def show_time(value):
     return f"{value:.1f} ms" if value < 1000 else f"{value / 1000:.2f} s"
 
 
+def verdict(found, must, aim):
+    if must is None:
+        return ""
+    return "missed" if found > must else "aim" if aim is not None and found <= aim else "met"
+
+
 def show(title, comparisons):
     print(f"\n{title}", flush=True)
     width = max(len(f"{one['ours']} / {one['baseline']}") for one in comparisons)
     range_of = f"range of {comparisons[0]['repeats']}"
-    print(f"  {'ours / baseline':<{width}}  {'ours':>10}  {'baseline':>10}  {'ratio':>7}  {range_of:<16}  {'cpu':>7}")
+    print(f"  {'ours / baseline':<{width}}  {'ours':>10}  {'baseline':>10}  {'ratio':>7}  {range_of:<16}  {'cpu':>7}  "
+          f"{'must':>6}")
     for one in comparisons:
         low, high = one["ratio_range"]
+        must = "" if one["must"] is None else f"{one['must']:.3g}"
         print(f"  {one['ours'] + ' / ' + one['baseline']:<{width}}  {show_time(one['ours_ms']):>10}  "
               f"{show_time(one['baseline_ms']):>10}  {one['ratio']:>7.3f}  {f'{low:.3f} .. {high:.3f}':<16}  "
-              f"{one['cpu_ratio']:>7.3f}", flush=True)
+              f"{one['cpu_ratio']:>7.3f}  {must:>6} {verdict(one['ratio'], one['must'], one['aim'])}", flush=True)

@@ -37,8 +37,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="cases:\n" + "\n".join(f"  {name:<{width}}  {case.__doc__}" for name, case in cases.items()))
     parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds (default 5)")
-    parser.add_argument("--size", type=int, default=1024, help="MiB of a large file (default 1024)")
+    parser.add_argument("--repeats", type=int, default=9, help="rounds (default 9)")
+    parser.add_argument("--size", type=int, default=2048, help="MiB of a large file (default 2048)")
     parser.add_argument("--no-save", action="store_true", help="show the figures and leave bench/results as it is")
     options = parser.parse_args()
     for case in options.cases:

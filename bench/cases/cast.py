@@ -1,20 +1,20 @@
-"""A large file of float32 into a model of bfloat16, beside cp of the same file and beside torch."""
-from data import tensors_of, write_schema
-from migrations import measure_migration
-from places import DATA
+"""Every tensor from float16 to bfloat16: beside cp of the same file, and beside Python."""
+from data import halves
+from migrations import Migration, ONE, PLAIN, Runs, TWO, size_of
 
-MIGRATE = """
+CAST = Migration("regraft: 1\nrules:\n  - cast: .\n    dtype: bfloat16\n", """
     def migrate(state):
         return {name: tensor.to(torch.bfloat16) for name, tensor in state.items()}
-"""
+""")
 
 
 def run(options):
-    spec, target = DATA / "cast.yaml", DATA / "bfloat16.json"
-    spec.write_text("regraft: 1\npolicy:\n  dtype: cast\n")
-
-    def arguments(source):
-        write_schema(target, {name: ("bfloat16", shape) for name, (_, shape) in tensors_of(source).items()})
-        return [spec, source, "-t", target]
-
-    return measure_migration("every tensor from float32 to bfloat16", options, arguments, MIGRATE)
+    comparisons = []
+    for source in halves(options.size).values():
+        kind = source.suffix[1:]
+        runs = Runs("cast", CAST, source).python()
+        for threads, flags in (("1 thread", ONE), ("2 threads", TWO)):
+            runs.ours(f"{kind}, {threads}", PLAIN + flags).compare(f"{kind}, {threads}", must=1.5, aim=1.15)
+        runs.compare(f"{kind}, 2 threads", "Python")
+        comparisons += runs.run(f"cast: {size_of(source)}, float16 to bfloat16", options)
+    return {"comparisons": comparisons, "mib": options.size}

@@ -1,6 +1,6 @@
-"""A large file into a model whose matrices are larger both ways, beside cp of the same file and beside torch."""
-from data import tensors_of, write_schema
-from migrations import measure_migration
+"""Into a model whose matrices are larger both ways: beside cp of the same file, and beside Python."""
+from data import halves, tensors_of, write_schema
+from migrations import Migration, PLAIN, Runs, TWO, size_of
 from places import DATA
 
 MORE = 64  # rows, and columns
@@ -16,13 +16,12 @@ MIGRATE = f"""
 
 
 def run(options):
-    spec, target = DATA / "pad.yaml", DATA / "larger.json"
-    spec.write_text("regraft: 1\npolicy:\n  shape: pad\n")
-
-    def arguments(source):
+    comparisons = []
+    for source in halves(options.size).values():
+        kind, target = source.suffix[1:], DATA / "larger.json"
         write_schema(target, {name: (dtype, [size + MORE for size in shape])
                               for name, (dtype, shape) in tensors_of(source).items()})
-        return [spec, source, "-t", target]
-
-    result = measure_migration(f"every matrix gets {MORE} rows and {MORE} columns", options, arguments, MIGRATE)
-    return {**result, "more_rows_and_columns": MORE}
+        runs = Runs("pad", Migration("regraft: 1\npolicy:\n  shape: pad\n", MIGRATE, ["-t", target]), source).python()
+        runs.ours(kind, PLAIN + TWO).compare(kind).compare(kind, "Python")
+        comparisons += runs.run(f"pad: {size_of(source)}, {MORE} rows and {MORE} columns more", options)
+    return {"comparisons": comparisons, "mib": options.size, "more_rows_and_columns": MORE}

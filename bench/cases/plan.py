@@ -35,9 +35,10 @@ def run(options):
         raise SystemExit("the plan has other names")
     rounds = Rounds({"plan": command, "import torch": IMPORT_TORCH}).run(options.repeats)
     comparisons = [rounds.compare("plan", "import torch")]
+    comparisons[0]["must_ms"], comparisons[0]["aim_ms"] = 500, 200
     show("plan: 100,000 tensors, 1,000 rename rules; the yardstick is `python -c 'import torch'`", comparisons)
     ours = comparisons[0]["ours_ms"]
-    print(f"  goal: under a second; it takes {show_time(ours)}")
+    print(f"  goal: 500 ms; it takes {show_time(ours)}")
     # The same in Python takes too long to be repeated, so it is run once.
     try:
         loop = milliseconds(once(python(LOOP, source, table), limit=LOOP_SECONDS).wall)
@@ -45,5 +46,5 @@ def run(options):
     except subprocess.TimeoutExpired:
         loop = None
         print(f"  a loop over `re`, rule by rule: not done after {LOOP_SECONDS} s")
-    return {"comparisons": comparisons, "tensors": TENSORS, "rules": RULES, "goal_ms": 1000,
+    return {"comparisons": comparisons, "tensors": TENSORS, "rules": RULES,
             "python_loop_once_ms": loop, "python_loop_limit_ms": LOOP_SECONDS * 1000}

@@ -83,13 +83,15 @@ Status for_each_box(std::vector<GatherDim> dims, std::uint64_t itemsize, const L
 }  // namespace
 
 Status Gatherer::copy(const StorageReader& reader, std::uint32_t storage, std::uint64_t offset,
-                      std::uint64_t length, ByteSink& sink) {
+                      std::uint64_t length, ByteSink& sink, std::uint64_t place) {
+  place %= kSharedPage;
   while (length > 0) {
-    const std::span<std::byte> block = source_.take(std::min(length, kCopyBlock));
+    const std::uint64_t size = std::min(length, kCopyBlock);
+    const std::span<std::byte> block = source_.take(size + place).subspan(place);
     REGRAFT_CHECK(reader.read(storage, offset, block));
     REGRAFT_CHECK(sink.take(block));
-    offset += block.size();
-    length -= block.size();
+    offset += size;
+    length -= size;
   }
   return Done{};
 }

@@ -169,9 +169,10 @@ Status TaskWriter::copy(const CopyRange& range, const Place& place) {
   const std::uint64_t from = std::clamp(begin, place.begin, place.end);
   const std::uint64_t to = std::clamp(end, from, place.end);
   REGRAFT_CHECK(gatherer_.copy(*source, range.storage, range.offset + place.begin,
-                               from - place.begin, stream_));
+                               from - place.begin, stream_, place.offset));
   REGRAFT_CHECK(stream_.pass(to - from));
-  return gatherer_.copy(*source, range.storage, range.offset + to, place.end - to, stream_);
+  return gatherer_.copy(*source, range.storage, range.offset + to, place.end - to, stream_,
+                        place.offset + (to - place.begin));
 }
 
 Status TaskWriter::write_converted(std::uint32_t storage, const Convert& convert) {

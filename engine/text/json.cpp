@@ -213,8 +213,9 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
       root_ = std::move(value);
     } else if (given_away()) {
       Status taken = options_.member(open_.back().key, value);
-      if (!taken) error_ = std::move(taken).error();
-      return taken.ok();
+      if (taken) return true;
+      error_ = std::move(taken).error();
+      return false;
     } else if (Open& parent = open_.back(); parent.value.kind == Value::Kind::array) {
       if (parent.value.items.empty()) parent.value.items.reserve(kReserved);
       parent.value.items.push_back(std::move(value));

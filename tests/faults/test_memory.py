@@ -10,7 +10,7 @@ from helpers import (entries, environment, errors_of, noise, parts_in, run, snap
 
 FULL = os.environ.get("REGRAFT_FULL") == "1"
 SEED = 20260101
-POSITIONS = 1000 if FULL else 100  # of each run
+POSITIONS = 1000 if FULL else 50  # of each run
 SHAPES = {"module.fc.weight": [30, 10], "module.fc.bias": [30], "module.norm.weight": [7], "epoch": ("I64", [])}
 
 RUNS = {

@@ -84,8 +84,7 @@ FUZZ_TARGET(patterns) {
     if (!found) continue;
     FUZZ_CHECK(found->begin <= found->end && found->end <= name.size());
     FUZZ_CHECK(found->groups.front() == name.substr(found->begin, found->end - found->begin));
-    if (made)
-      (void)made->expand({.variables = &variables, .found = &*found}).ok();
+    if (made) (void)made->expand({.variables = &variables, .found = &*found}).ok();
   }
 }
 

@@ -1,0 +1,20 @@
+"""Every matrix is transposed: beside cp of the same file, and beside Python."""
+from data import halves
+from migrations import Migration, ONE, PLAIN, Runs, TWO, size_of
+
+TRANSPOSE = Migration("regraft: 1\nrules:\n  - transpose: .\n    dims: [0, 1]\n", """
+    def migrate(state):
+        return {name: tensor.T.contiguous() for name, tensor in state.items()}
+""")
+
+
+def run(options):
+    comparisons = []
+    for source in halves(options.size).values():
+        kind = source.suffix[1:]
+        runs = Runs("transpose", TRANSPOSE, source).python()
+        for threads, flags, must, aim in (("1 thread", ONE, 2.0, 1.6), ("2 threads", TWO, 1.2, 1.0)):
+            runs.ours(f"{kind}, {threads}", PLAIN + flags).compare(f"{kind}, {threads}", must=must, aim=aim)
+        runs.compare(f"{kind}, 2 threads", "Python")
+        comparisons += runs.run(f"transpose: {size_of(source)}", options)
+    return {"comparisons": comparisons, "mib": options.size}
