@@ -2,7 +2,7 @@
 import textwrap
 from dataclasses import dataclass, field
 
-from measure import IMPORT_TORCH, Rounds, once, output_of, python, read_once, show
+from measure import Rounds, once, output_of, python, read_once, show
 from places import DATA, PROGRAM
 
 PLAIN = ["--no-sync", "--digest", "none", "--no-verify"]
@@ -104,4 +104,9 @@ def size_of(path):
     return f"{path.stat().st_size / 2**20:.0f} MiB of {path.suffix[1:]}"
 
 
-__all__ = ["IMPORT_TORCH", "LOAD_MAPPED", "Migration", "ONE", "PLAIN", "RENAME", "Runs", "TWO", "imports", "size_of"]
+def each_format(title, files, options, runs_of):
+    """What a case returns that measures the same of every file. `runs_of`: source, and its kind as a name -> Runs."""
+    comparisons = []
+    for source in files.values():
+        comparisons += runs_of(source, source.suffix[1:]).run(f"{title}: {size_of(source)}", options)
+    return {"comparisons": comparisons, "mib": options.size}

@@ -8,6 +8,7 @@ In the text, {{table CASE...}} is the comparisons of cases, {{plot NAME TITLE: C
 TITLE: CASE...}} how many times faster, and {{machine}} what they were measured on.
 """
 import argparse
+import functools
 import json
 import re
 import sys
@@ -23,8 +24,11 @@ PLOTS = ROOT / "docs" / "performance"
 MARKS = {"aim": "aim reached", "met": "met", "missed": "**missed**", "": ""}
 
 
+@functools.cache
 def result(case):
-    return json.loads((RESULTS / f"{case}.json").read_text())
+    """What was saved of a case; empty where it was not run."""
+    path = RESULTS / f"{case}.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def number(value):
@@ -32,10 +36,7 @@ def number(value):
 
 
 def rows_of(case):
-    if not (RESULTS / f"{case}.json").is_file():
-        return
-    found = result(case)
-    for one in found.get("comparisons", []):
+    for one in result(case).get("comparisons", []):
         low, high = one["ratio_range"]
         must, aim, measured, unit = one["must"], one["aim"], one["ratio"], number
         if one.get("must_ms") is not None:
@@ -43,7 +44,7 @@ def rows_of(case):
         yield [case, one["ours"], one["baseline"], show_time(one["ours_ms"]), show_time(one["baseline_ms"]),
                f"{number(one['ratio'])} ({number(low)} to {number(high)})", "" if must is None else unit(must),
                "" if aim is None else unit(aim), MARKS[verdict(measured, must, aim)]]
-    for one in found.get("memory", []):
+    for one in result(case).get("memory", []):
         yield [case, one["what"], "", f"{one['mib']:.1f} MiB", "", "", f"{one['must']} MiB", f"{one['aim']} MiB",
                MARKS[verdict(one["mib"], one["must"], one["aim"])]]
 
@@ -74,37 +75,36 @@ def bars(title, entries, unit):
 
 
 def comparisons(cases):
-    there = [case for case in cases if (RESULTS / f"{case}.json").is_file()]
-    return [(case, one) for case in there for one in result(case).get("comparisons", [])]
+    return [(case, one) for case in cases for one in result(case).get("comparisons", [])]
 
 
 def machine():
-    found = result("passthrough")["machine"]
-    return (f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']} GiB of memory, {found['file_system']} without shared "
-            f"extents, {found['system']}; engine {result('passthrough')['engine']}, "
-            f"{result('passthrough')['comparisons'][0]['repeats']} rounds, large files of {result('passthrough')['mib']} MiB")
+    found = result("passthrough")
+    on = found["machine"]
+    return (f"{on['cpu']}, {on['cores']} cores, {on['memory_gib']} GiB of memory, {on['file_system']} without shared extents, "
+            f"{on['system']}; engine {found['engine']}, {found['comparisons'][0]['repeats']} rounds, large files of "
+            f"{found['mib']} MiB")
 
 
 def make():
     """path -> content"""
     files = {}
 
-    def picture(name, title, content):
-        path = PLOTS / f"{name}.svg"
-        files[path] = content
-        return f"![{title}](performance/{path.name})"
+    def picture(match, entries, unit):
+        name, title = match.group(1), match.group(2)
+        files[PLOTS / f"{name}.svg"] = bars(title, entries, unit)
+        return f"![{title}](performance/{name}.svg)"
+
+    def beside(match, cp):
+        return [(case, one) for case, one in comparisons(match.group(3).split()) if one["baseline"].startswith("cp") == cp]
 
     def plot(match):
-        name, title, cases = match.group(1), match.group(2), match.group(3).split()
-        entries = [(f"{case}: {one['ours']}", one["ratio"], number(one["ratio"]))
-                   for case, one in comparisons(cases) if one["baseline"].startswith("cp")]
-        return picture(name, title, bars(title, entries, "1"))
+        return picture(match, [(f"{case}: {one['ours']}", one["ratio"], number(one["ratio"]))
+                               for case, one in beside(match, True)], "1")
 
     def times(match):
-        name, title, cases = match.group(1), match.group(2), match.group(3).split()
-        entries = [(f"{case}: {one['baseline']}", 1 / one["ratio"], f"{1 / one['ratio']:.1f} x")
-                   for case, one in comparisons(cases) if not one["baseline"].startswith("cp")]
-        return picture(name, title, bars(title, entries, "1: as fast"))
+        return picture(match, [(f"{case}: {one['baseline']}", 1 / one["ratio"], f"{1 / one['ratio']:.1f} x")
+                               for case, one in beside(match, False)], "1: as fast")
 
     text = TEMPLATE.read_text()
     text = re.sub(r"\{\{plot (\S+) ([^:}]+): ([^}]+)\}\}", plot, text)

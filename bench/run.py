@@ -2,7 +2,7 @@
 """Every figure that the docs state: ours beside a baseline, in the same run. bench/README.md says how to read it.
 
     run.py [CASE...]                  all cases, or some
-    run.py rename --size 256 --repeats 3 --no-save
+    run.py passthrough --size 256 --repeats 3 --no-save
 
 $REGRAFT is the program (default build/regraft), $PYTHON the Python with torch (default: this one).
 """

@@ -1,6 +1,6 @@
 """Into a model whose matrices are larger both ways: beside cp of the same file, and beside Python."""
 from data import halves, tensors_of, write_schema
-from migrations import Migration, PLAIN, Runs, TWO, size_of
+from migrations import Migration, PLAIN, Runs, TWO, each_format
 from places import DATA
 
 MORE = 64  # rows, and columns
@@ -15,13 +15,14 @@ MIGRATE = f"""
 """
 
 
+def runs_of(source, kind):
+    target = DATA / "larger.json"
+    write_schema(target, {name: (dtype, [size + MORE for size in shape])
+                          for name, (dtype, shape) in tensors_of(source).items()})
+    runs = Runs("pad", Migration("regraft: 1\npolicy:\n  shape: pad\n", MIGRATE, ["-t", target]), source).python()
+    return runs.ours(kind, PLAIN + TWO).compare(kind).compare(kind, "Python")
+
+
 def run(options):
-    comparisons = []
-    for source in halves(options.size).values():
-        kind, target = source.suffix[1:], DATA / "larger.json"
-        write_schema(target, {name: (dtype, [size + MORE for size in shape])
-                              for name, (dtype, shape) in tensors_of(source).items()})
-        runs = Runs("pad", Migration("regraft: 1\npolicy:\n  shape: pad\n", MIGRATE, ["-t", target]), source).python()
-        runs.ours(kind, PLAIN + TWO).compare(kind).compare(kind, "Python")
-        comparisons += runs.run(f"pad: {size_of(source)}, {MORE} rows and {MORE} columns more", options)
-    return {"comparisons": comparisons, "mib": options.size, "more_rows_and_columns": MORE}
+    found = each_format(f"pad by {MORE} rows and columns", halves(options.size), options, runs_of)
+    return {**found, "more_rows_and_columns": MORE}

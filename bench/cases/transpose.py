@@ -1,6 +1,6 @@
 """Every matrix is transposed: beside cp of the same file, and beside Python."""
 from data import halves
-from migrations import Migration, ONE, PLAIN, Runs, TWO, size_of
+from migrations import Migration, ONE, PLAIN, Runs, TWO, each_format
 
 TRANSPOSE = Migration("regraft: 1\nrules:\n  - transpose: .\n    dims: [0, 1]\n", """
     def migrate(state):
@@ -8,13 +8,12 @@ TRANSPOSE = Migration("regraft: 1\nrules:\n  - transpose: .\n    dims: [0, 1]\n"
 """)
 
 
+def runs_of(source, kind):
+    runs = Runs("transpose", TRANSPOSE, source).python()
+    for threads, flags, must, aim in (("1 thread", ONE, 2.0, 1.6), ("2 threads", TWO, 1.2, 1.0)):
+        runs.ours(f"{kind}, {threads}", PLAIN + flags).compare(f"{kind}, {threads}", must=must, aim=aim)
+    return runs.compare(f"{kind}, 2 threads", "Python")
+
+
 def run(options):
-    comparisons = []
-    for source in halves(options.size).values():
-        kind = source.suffix[1:]
-        runs = Runs("transpose", TRANSPOSE, source).python()
-        for threads, flags, must, aim in (("1 thread", ONE, 2.0, 1.6), ("2 threads", TWO, 1.2, 1.0)):
-            runs.ours(f"{kind}, {threads}", PLAIN + flags).compare(f"{kind}, {threads}", must=must, aim=aim)
-        runs.compare(f"{kind}, 2 threads", "Python")
-        comparisons += runs.run(f"transpose: {size_of(source)}", options)
-    return {"comparisons": comparisons, "mib": options.size}
+    return each_format("transpose", halves(options.size), options, runs_of)

@@ -26,6 +26,7 @@ void set_up_allocator() {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 }
+
 namespace {
 
 // Libraries allocate in destructors (nlohmann-json flattens a tree before it takes it apart), and

@@ -20,6 +20,13 @@ Result<const StorageReader*> Execution::reader(std::uint32_t input) const {
   return fault("the schedule reads input " + std::to_string(input) + ", which has no values");
 }
 
+std::optional<std::uint32_t> Execution::stated_crc(std::uint32_t input,
+                                                   std::uint32_t storage) const {
+  // A reader that changes the bytes (another byte order) is not what a stated checksum is about.
+  if (!options.verify || !checkpoints[input]->reader->direct(storage)) return std::nullopt;
+  return record(input, storage).crc32;
+}
+
 std::string Execution::name_of(const Expr& expr) const {
   for (const PlannedTensor& planned : plan.tensors)
     if (planned.steps().get() == &expr) return planned.name;
@@ -39,11 +46,6 @@ Diagnostic Execution::bad_checksum(std::uint32_t input, std::uint32_t storage,
                "the bytes have the CRC-32 " + hex_of(found) + ", and the file states " +
                    hex_of(record.crc32.value_or(0)),
                "the file is damaged: get it again; --no-verify carries its bytes as they are");
-}
-
-View view_of(std::uint32_t input, const Tensor& tensor) {
-  return {input,          tensor.storage, tensor.dtype, tensor.shape,
-          tensor.strides, tensor.offset,  tensor.conj,  tensor.neg};
 }
 
 }  // namespace regraft

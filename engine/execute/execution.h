@@ -1,6 +1,8 @@
 // What all who work on a run know: the inputs, the schedule, what was asked for.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,14 +26,17 @@ struct Execution {
   [[nodiscard]] const Tensor& tensor(const Load& load) const {
     return checkpoints[load.input]->catalog.tensors[load.tensor];
   }
+  [[nodiscard]] const Storage& record(std::uint32_t input, std::uint32_t storage) const {
+    return checkpoints[input]->catalog.storages[storage];
+  }
+  // The checksum that a record of reader(input) states, where it is to be checked.
+  [[nodiscard]] std::optional<std::uint32_t> stated_crc(std::uint32_t input,
+                                                        std::uint32_t storage) const;
   // The output's tensor that an expression is for, for messages.
   [[nodiscard]] std::string name_of(const Expr& expr) const;
   [[nodiscard]] Diagnostic fault(const std::string& what) const;
   [[nodiscard]] Diagnostic bad_checksum(std::uint32_t input, std::uint32_t storage,
                                         std::uint32_t found) const;
 };
-
-// A tensor of an input as a view of its storage.
-View view_of(std::uint32_t input, const Tensor& tensor);
 
 }  // namespace regraft

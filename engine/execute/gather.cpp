@@ -82,6 +82,14 @@ Status for_each_box(std::vector<GatherDim> dims, std::uint64_t itemsize, const L
 
 }  // namespace
 
+Status hand_on(Bytes bytes, ByteSink& sink) {
+  for (std::size_t at = 0; at < bytes.size(); at += kCopyBlock) {
+    const std::size_t count = std::min<std::size_t>(kCopyBlock, bytes.size() - at);
+    REGRAFT_CHECK(sink.take(bytes.subspan(at, count)));
+  }
+  return Done{};
+}
+
 Status Gatherer::copy(const StorageReader& reader, std::uint32_t storage, std::uint64_t offset,
                       std::uint64_t length, ByteSink& sink, std::uint64_t place) {
   place %= kSharedPage;
@@ -169,11 +177,7 @@ Status Gatherer::by_scatter(const StorageReader& reader, const View& view, ByteS
     return Done{};
   };
   REGRAFT_CHECK(for_each_box(std::move(dims), size, {UINT64_MAX, kGatherWindow}, place));
-  for (std::size_t at = 0; at < ordered.size(); at += kCopyBlock) {
-    const std::size_t count = std::min<std::size_t>(kCopyBlock, ordered.size() - at);
-    REGRAFT_CHECK(sink.take(ordered.subspan(at, count)));
-  }
-  return Done{};
+  return hand_on(ordered, sink);
 }
 
 }  // namespace regraft

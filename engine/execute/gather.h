@@ -22,6 +22,9 @@ class ByteSink {
   virtual Status proceed() { return Done{}; }
 };
 
+// What is there as a whole, a block at a time.
+Status hand_on(Bytes bytes, ByteSink& sink);
+
 // A storage that happens to be read whole and at once.
 struct WholeStorage {
   std::uint64_t nbytes;              // of the storage
@@ -31,7 +34,7 @@ struct WholeStorage {
 class Gatherer {
  public:
   // Bytes of a storage as they are. `place`: an offset in a file that they come from or go to. In
-  // memory they begin at the same place of a page, which the kernel copies a third faster.
+  // memory they begin at the same place of a page, which the kernel copies faster.
   Status copy(const StorageReader& reader, std::uint32_t storage, std::uint64_t offset,
               std::uint64_t length, ByteSink& sink, std::uint64_t place = 0);
   // The elements of a view, row-major. `whole` may be null.

@@ -6,8 +6,7 @@ namespace regraft {
 
 void PassingBy::expect(const Load& load, const Tensor& tensor) {
   if (kind_ == DigestKind::none || !tensor.unsupported.empty()) return;
-  const View view{load.input,     tensor.storage, tensor.dtype, tensor.shape,
-                  tensor.strides, tensor.offset,  tensor.conj,  tensor.neg};
+  const View view = view_of(load.input, tensor);
   const auto [begin, end] = byte_extent(view);
   if (begin == end) return;
   const bool contiguous = is_contiguous(view.shape, view.strides);

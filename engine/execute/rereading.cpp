@@ -1,7 +1,5 @@
 #include "execute/rereading.h"
 
-#include <memory>
-
 #include "execute/gather.h"
 #include "execute/pool.h"
 

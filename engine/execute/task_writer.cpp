@@ -153,12 +153,10 @@ Diagnostic TaskWriter::at_tensor(Diagnostic fault, const std::string& name) cons
 // A view in row-major order. A record that is read whole on the way has its checksum checked.
 Status TaskWriter::gather(std::uint32_t input, const View& view, ByteSink& sink) {
   REGRAFT_TRY(const StorageReader* source, run_.reader(input));
-  const Storage& storage = run_.checkpoints[input]->catalog.storages[view.storage];
-  WholeStorage whole{storage.nbytes, std::nullopt};
-  const bool checks = run_.options.verify && storage.crc32 && source->direct(view.storage);
-  REGRAFT_CHECK(gatherer_.gather(*source, view, sink, checks ? &whole : nullptr));
-  if (whole.crc && *whole.crc != *storage.crc32)
-    return run_.bad_checksum(input, view.storage, *whole.crc);
+  WholeStorage whole{run_.record(input, view.storage).nbytes, std::nullopt};
+  const auto stated = run_.stated_crc(input, view.storage);
+  REGRAFT_CHECK(gatherer_.gather(*source, view, sink, stated ? &whole : nullptr));
+  if (whole.crc && *whole.crc != *stated) return run_.bad_checksum(input, view.storage, *whole.crc);
   return Done{};
 }
 
@@ -192,11 +190,11 @@ Status TaskWriter::write_parts(std::uint32_t storage, const Parts& parts, ByteSi
   for (const Part& part : parts.parts) {
     if (const auto* range = std::get_if<CopyRange>(&part)) {
       REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
-      const Storage& record = run_.checkpoints[range->input]->catalog.storages[range->storage];
-      const bool checks = run_.options.verify && record.crc32 && source->direct(range->storage);
-      passing.from(*range, checks);
+      const auto stated = run_.stated_crc(range->input, range->storage);
+      passing.from(*range, stated.has_value());
       REGRAFT_CHECK(gatherer_.copy(*source, range->storage, range->offset, range->length, passing));
-      if (const auto crc = passing.whole_record(record.nbytes); crc && *crc != *record.crc32)
+      const std::uint64_t whole = run_.record(range->input, range->storage).nbytes;
+      if (const auto crc = passing.whole_record(whole); crc && *crc != *stated)
         return run_.bad_checksum(range->input, range->storage, *crc);
     } else if (const auto* gathered = std::get_if<Gather>(&part)) {
       passing.from(gathered->view);
@@ -223,11 +221,7 @@ Status TaskWriter::write_evaluated(const Expr& expr, std::uint64_t nbytes) {
       [&](const Load& load, std::span<std::byte> out) { return load_for_evaluator(load, out); },
       values);
   if (!computed) return at_tensor(std::move(computed).error(), run_.name_of(expr));
-  for (std::size_t at = 0; at < values.size(); at += kCopyBlock) {
-    const std::size_t count = std::min<std::size_t>(kCopyBlock, values.size() - at);
-    REGRAFT_CHECK(stream_.take(values.subspan(at, count)));
-  }
-  return Done{};
+  return hand_on(values, stream_);
 }
 
 Status TaskWriter::load_for_evaluator(const Load& load, std::span<std::byte> out) {

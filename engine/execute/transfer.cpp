@@ -4,7 +4,6 @@
 #include <cassert>
 #include <deque>
 #include <map>
-#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -40,11 +39,7 @@ std::vector<std::vector<std::string>> no_digests(
 Transfer::Transfer(const Schedule& schedule, const Plan& plan,
                    const std::vector<const Checkpoint*>& checkpoints, std::string where,
                    const ExecuteOptions& options)
-    : schedule_(schedule),
-      plan_(plan),
-      checkpoints_(checkpoints),
-      options_(options),
-      ticker_(options),
+    : ticker_(options),
       run_{schedule, plan, checkpoints, std::move(where), options, kind_of_digests(options),
            ticker_},
       work_(cut(schedule, run_.kind != DigestKind::none)),
@@ -52,42 +47,45 @@ Transfer::Transfer(const Schedule& schedule, const Plan& plan,
                ChunkTable(run_.kind, chunked(schedule, work_)),
                InputDigests(no_digests(checkpoints)),
                std::vector<Sink::Shared>(schedule.storages.size())} {
-  executed_.output_bytes = schedule_.layout.size;
-  executed_.tensor_digests.resize(schedule_.tensors.size());
-  for (const ScheduledStorage& storage : schedule_.storages) ticker_.expect(storage.nbytes);
-  if (options_.verify_output)
-    for (const ScheduledTensor& tensor : schedule_.tensors) ticker_.expect(nbytes(tensor.tensor));
+  executed_.output_bytes = run_.schedule.layout.size;
+  executed_.tensor_digests.resize(run_.schedule.tensors.size());
+  for (const ScheduledStorage& storage : run_.schedule.storages) ticker_.expect(storage.nbytes);
+  if (run_.options.verify_output)
+    for (const ScheduledTensor& tensor : run_.schedule.tensors)
+      ticker_.expect(nbytes(tensor.tensor));
 }
 
 Status Transfer::prepare() {
   REGRAFT_CHECK(ticker_.proceed());
-  const auto first = std::ranges::find_if(schedule_.storages, [](const ScheduledStorage& storage) {
-    return std::holds_alternative<Evaluate>(storage.origin);
-  });
-  if (first == schedule_.storages.end()) return Done{};
-  if (!options_.evaluator) {
+  const auto first =
+      std::ranges::find_if(run_.schedule.storages, [](const ScheduledStorage& storage) {
+        return std::holds_alternative<Evaluate>(storage.origin);
+      });
+  if (first == run_.schedule.storages.end()) return Done{};
+  if (!run_.options.evaluator) {
     return error(Code::no_evaluator, {},
                  "the tensor " + quoted(run_.name_of(*std::get<Evaluate>(first->origin).expr)) +
                      " has to be computed, and no evaluator was given",
                  "pass one in the options: regraft::torch_evaluator() of <regraft/torch.h>");
   }
-  REGRAFT_TRY(evaluator_, options_.evaluator());
+  REGRAFT_TRY(evaluator_, run_.options.evaluator());
   executed_.evaluator = evaluator_->info();
   return Done{};
 }
 
 Status Transfer::share(Sink& sink) {
-  if (!options_.reflink || run_.kind != DigestKind::none) return Done{};
-  for (std::size_t i = 0; i < schedule_.storages.size(); ++i) {
-    const ScheduledStorage& storage = schedule_.storages[i];
+  if (!run_.options.reflink || run_.kind != DigestKind::none) return Done{};
+  for (std::size_t i = 0; i < run_.schedule.storages.size(); ++i) {
+    const ScheduledStorage& storage = run_.schedule.storages[i];
     const auto* range = std::get_if<CopyRange>(&storage.origin);
-    if (!range || !schedule_.output.storages[i].source_offset) continue;
+    if (!range || !run_.schedule.output.storages[i].source_offset) continue;
     REGRAFT_TRY(const CrcWay way, crc_way(run_, storage));
     REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
     if (way.computed || !source->direct(range->storage) || !source->file()) continue;
     REGRAFT_CHECK(ticker_.proceed());
-    written_.shared[i] = sink.share(schedule_.layout.storage_offsets[i], *source->file(),
-                                    *schedule_.output.storages[i].source_offset, storage.nbytes);
+    written_.shared[i] =
+        sink.share(run_.schedule.layout.storage_offsets[i], *source->file(),
+                   *run_.schedule.output.storages[i].source_offset, storage.nbytes);
   }
   return Done{};
 }
@@ -96,7 +94,7 @@ Status Transfer::write(Sink& sink) {
   REGRAFT_CHECK(write_tasks(sink));
   REGRAFT_TRY(crcs_, checksums());
   for (const Patch& patch :
-       schedule_.format->writer()->finish(schedule_.output, schedule_.layout, crcs_)) {
+       run_.schedule.format->writer()->finish(run_.schedule.output, run_.schedule.layout, crcs_)) {
     REGRAFT_CHECK(sink.write(patch.offset, as_bytes(patch.bytes)));
   }
   return Done{};
@@ -105,7 +103,8 @@ Status Transfer::write(Sink& sink) {
 Status Transfer::write_tasks(Sink& sink) {
   // No more than there are tasks: each has buffers.
   std::deque<TaskWriter> writers;
-  for (std::size_t i = 0; i < std::clamp<std::size_t>(work_.tasks.size(), 1, options_.threads); ++i)
+  for (std::size_t i = 0; i < std::clamp<std::size_t>(work_.tasks.size(), 1, run_.options.threads);
+       ++i)
     writers.emplace_back(run_, work_, evaluator_, written_, sink);
   PoolTasks tasks;
   tasks.count = work_.tasks.size();
@@ -114,11 +113,11 @@ Status Transfer::write_tasks(Sink& sink) {
     return writers[worker].write(work_.tasks[i]);
   };
   tasks.release = [&](std::size_t worker) { writers[worker].release(); };
-  return run_tasks(tasks, writers.size(), options_.max_memory, ticker_);
+  return run_tasks(tasks, writers.size(), run_.options.max_memory, ticker_);
 }
 
 Result<std::vector<std::uint32_t>> Transfer::checksums() const {
-  std::vector<std::uint32_t> crcs(schedule_.storages.size());
+  std::vector<std::uint32_t> crcs(run_.schedule.storages.size());
   // The places of a storage come in order.
   for (std::size_t i = 0; i < work_.places.size(); ++i) {
     const Place& place = work_.places[i];
@@ -126,7 +125,7 @@ Result<std::vector<std::uint32_t>> Transfer::checksums() const {
     std::uint32_t& crc = crcs[place.index];
     crc = place.begin == 0 ? written_.crcs[i]
                            : crc32_combine(crc, written_.crcs[i], place.end - place.begin);
-    const ScheduledStorage& storage = schedule_.storages[place.index];
+    const ScheduledStorage& storage = run_.schedule.storages[place.index];
     if (place.end < storage.nbytes) continue;
     REGRAFT_TRY(const CrcWay way, crc_way(run_, storage));
     if (way.stated && *way.stated != crc) {
@@ -148,7 +147,7 @@ Status Transfer::digest_rest() {
     executed_.tensor_digests[tensor] = executed_.tensor_digests[first];
   REGRAFT_CHECK(digest_later());
   note_input_digests();
-  return options_.digest_inputs ? digest_inputs() : Status(Done{});
+  return run_.options.digest_inputs ? digest_inputs() : Status(Done{});
 }
 
 // Tensors that are not bytes in a row of a storage that was copied whole are read again.
@@ -158,8 +157,8 @@ Status Transfer::digest_later() {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> same;
   std::vector<Reread> tensors;
   for (const std::uint32_t index : work_.later) {
-    const Tensor& tensor = schedule_.tensors[index].tensor;
-    const auto* range = std::get_if<CopyRange>(&schedule_.storages[tensor.storage].origin);
+    const Tensor& tensor = run_.schedule.tensors[index].tensor;
+    const auto* range = std::get_if<CopyRange>(&run_.schedule.storages[tensor.storage].origin);
     assert(range != nullptr);  // what is gathered or computed is one tensor in row-major order
     View view = view_of(range->input, tensor);
     view.storage = range->storage;
@@ -182,8 +181,8 @@ Status Transfer::digest_later() {
 
 // Where values went through unchanged, the digest of the output's tensor is that of the input's.
 void Transfer::note_input_digests() {
-  for (std::size_t i = 0; i < schedule_.tensors.size(); ++i) {
-    const ExprPtr& expr = plan_.tensors[schedule_.tensors[i].planned].steps();
+  for (std::size_t i = 0; i < run_.schedule.tensors.size(); ++i) {
+    const ExprPtr& expr = run_.plan.tensors[run_.schedule.tensors[i].planned].steps();
     if (!expr || !moves_only(*expr)) continue;
     const Load loaded = loads_of(*expr).front();
     written_.inputs.put(loaded.input, loaded.tensor, executed_.tensor_digests[i]);
@@ -193,8 +192,8 @@ void Transfer::note_input_digests() {
 Status Transfer::digest_inputs() {
   std::vector<Reread> tensors;
   std::vector<std::pair<std::string*, const std::string*>> same;
-  for (std::uint32_t input = 0; input < checkpoints_.size(); ++input) {
-    const Checkpoint& checkpoint = *checkpoints_[input];
+  for (std::uint32_t input = 0; input < run_.checkpoints.size(); ++input) {
+    const Checkpoint& checkpoint = *run_.checkpoints[input];
     if (!checkpoint.reader) continue;
     std::vector<std::string>& digests = written_.inputs.all()[input];
     const std::vector<Tensor>& catalog = checkpoint.catalog.tensors;
@@ -226,7 +225,7 @@ Status Transfer::digest_inputs() {
 }
 
 Status Transfer::compare(const Checkpoint& written) {
-  std::vector<std::string> found(schedule_.tensors.size());
+  std::vector<std::string> found(run_.schedule.tensors.size());
   std::vector<Reread> tensors;
   for (std::uint32_t i = 0; i < found.size(); ++i)
     tensors.push_back({written.reader.get(), view_of(0, written.catalog.tensors[i]), &found[i]});
@@ -247,9 +246,9 @@ Status Transfer::compare(const Checkpoint& written) {
 // Of storages that no tensor of the state dict uses, the checksums that were written.
 Status Transfer::compare_kept(const Checkpoint& written) {
   std::map<std::uint64_t, std::uint32_t> by_offset;
-  for (const auto& [source, index] : schedule_.output.surroundings.storages)
-    if (work_.tensors_of(index).empty() && schedule_.storages[index].nbytes > 0)
-      by_offset[schedule_.layout.storage_offsets[index]] = index;
+  for (const auto& [source, index] : run_.schedule.output.surroundings.storages)
+    if (work_.tensors_of(index).empty() && run_.schedule.storages[index].nbytes > 0)
+      by_offset[run_.schedule.layout.storage_offsets[index]] = index;
   std::vector<std::byte> block(kCopyBlock);
   for (std::uint32_t i = 0; i < written.catalog.storages.size(); ++i) {
     const Storage& storage = written.catalog.storages[i];
@@ -272,7 +271,7 @@ Status Transfer::compare_kept(const Checkpoint& written) {
 }
 
 Status Transfer::inputs_unchanged() const {
-  for (const Checkpoint* checkpoint : checkpoints_)
+  for (const Checkpoint* checkpoint : run_.checkpoints)
     if (checkpoint->reader && checkpoint->reader->file())
       REGRAFT_CHECK(checkpoint->reader->file()->unchanged());
   return Done{};
@@ -280,15 +279,16 @@ Status Transfer::inputs_unchanged() const {
 
 Executed Transfer::finish() && {
   executed_.input_digests = std::move(written_.inputs.all());
-  if (options_.digest == DigestKind::none) {  // they were for verifying only
+  if (run_.options.digest == DigestKind::none) {  // they were for verifying only
     executed_.tensor_digests.assign(executed_.tensor_digests.size(), {});
     for (auto& digests : executed_.input_digests) digests.assign(digests.size(), {});
   }
   executed_.output_digest =
-      table_digest(options_.digest, schedule_.output.tensors, executed_.tensor_digests);
-  for (std::size_t input = 0; input < checkpoints_.size(); ++input)
-    executed_.input_table_digests.push_back(table_digest(
-        options_.digest, checkpoints_[input]->catalog.tensors, executed_.input_digests[input]));
+      table_digest(run_.options.digest, run_.schedule.output.tensors, executed_.tensor_digests);
+  for (std::size_t input = 0; input < run_.checkpoints.size(); ++input)
+    executed_.input_table_digests.push_back(table_digest(run_.options.digest,
+                                                         run_.checkpoints[input]->catalog.tensors,
+                                                         executed_.input_digests[input]));
   return std::move(executed_);
 }
 

@@ -46,10 +46,6 @@ class Transfer {
   void note_input_digests();
   Status digest_inputs();
 
-  const Schedule& schedule_;
-  const Plan& plan_;
-  const std::vector<const Checkpoint*>& checkpoints_;
-  const ExecuteOptions& options_;
   Ticker ticker_;
   const Execution run_;
   const Work work_;

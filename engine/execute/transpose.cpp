@@ -39,10 +39,6 @@ void plain(const Plane& plane, std::uint64_t rows, std::uint64_t columns) {
   }
 }
 
-// A square of kSide x kSide elements of kSize bytes.
-template <std::size_t kSize>
-struct Square;
-
 #ifdef __SSE2__
 __m128i load(const Plane& plane, std::size_t row) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane.from + row * plane.from_stride));
@@ -51,80 +47,64 @@ void store(const Plane& plane, std::size_t column, __m128i value) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(plane.to + column * plane.to_stride), value);
 }
 
-template <>
-struct Square<1> {
-  static constexpr std::uint64_t kSide = 16;
-  static void run(const Plane& plane) {
-    __m128i a[16], b[16];
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < 16; ++i) a[i] = load(plane, i);
-    // Four rounds of rows that are half of all apart, zipped: a number's bits go round by one.
-    const auto round = [](const __m128i* in, __m128i* out) {
-#pragma GCC unroll 8
-      for (std::size_t i = 0; i < 8; ++i) {
-        out[2 * i] = _mm_unpacklo_epi8(in[i], in[i + 8]);
-        out[2 * i + 1] = _mm_unpackhi_epi8(in[i], in[i + 8]);
-      }
-    };
-    round(a, b);
-    round(b, a);
-    round(a, b);
-    round(b, a);
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < 16; ++i) store(plane, i, a[i]);
-  }
-};
+// The lower, or the upper, halves of two rows, element by element in turns.
+template <std::size_t kSize>
+__m128i lower(__m128i a, __m128i b) {
+  if constexpr (kSize == 1) return _mm_unpacklo_epi8(a, b);
+  if constexpr (kSize == 2) return _mm_unpacklo_epi16(a, b);
+  return _mm_unpacklo_epi32(a, b);
+}
+template <std::size_t kSize>
+__m128i upper(__m128i a, __m128i b) {
+  if constexpr (kSize == 1) return _mm_unpackhi_epi8(a, b);
+  if constexpr (kSize == 2) return _mm_unpackhi_epi16(a, b);
+  return _mm_unpackhi_epi32(a, b);
+}
 
-template <>
-struct Square<2> {
-  static constexpr std::uint64_t kSide = 8;
-  static void run(const Plane& plane) {
-    __m128i a[8], b[8];
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < 8; ++i) a[i] = load(plane, i);
-    const auto round = [](const __m128i* in, __m128i* out) {
+template <std::size_t kSize>
+constexpr std::uint64_t kSide = 16 / kSize;
+
+// A square of kSide x kSide elements. Rows that are half of all apart are put together in turns, as
+// often as it halves the side: in the number of an element, the bits of its row and of its column
+// change places.
+template <std::size_t kSize>
+void square(const Plane& plane) {
+  constexpr std::size_t kRows = kSide<kSize>;
+  __m128i rows[kRows], mixed[kRows];
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < kRows; ++i) rows[i] = load(plane, i);
 #pragma GCC unroll 4
-      for (std::size_t i = 0; i < 4; ++i) {
-        out[2 * i] = _mm_unpacklo_epi16(in[i], in[i + 4]);
-        out[2 * i + 1] = _mm_unpackhi_epi16(in[i], in[i + 4]);
-      }
-    };
-    round(a, b);
-    round(b, a);
-    round(a, b);
+  for (std::size_t half = kRows / 2; half > 0; half /= 2) {
 #pragma GCC unroll 8
-    for (std::size_t i = 0; i < 8; ++i) store(plane, i, b[i]);
+    for (std::size_t i = 0; i < kRows / 2; ++i) {
+      mixed[2 * i] = lower<kSize>(rows[i], rows[i + kRows / 2]);
+      mixed[2 * i + 1] = upper<kSize>(rows[i], rows[i + kRows / 2]);
+    }
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kRows; ++i) rows[i] = mixed[i];
   }
-};
-
-template <>
-struct Square<4> {
-  static constexpr std::uint64_t kSide = 4;
-  static void run(const Plane& plane) {
-    const __m128i a = load(plane, 0), b = load(plane, 1), c = load(plane, 2), d = load(plane, 3);
-    const __m128i ac = _mm_unpacklo_epi32(a, c), bd = _mm_unpacklo_epi32(b, d);
-    const __m128i ac2 = _mm_unpackhi_epi32(a, c), bd2 = _mm_unpackhi_epi32(b, d);
-    store(plane, 0, _mm_unpacklo_epi32(ac, bd));
-    store(plane, 1, _mm_unpackhi_epi32(ac, bd));
-    store(plane, 2, _mm_unpacklo_epi32(ac2, bd2));
-    store(plane, 3, _mm_unpackhi_epi32(ac2, bd2));
-  }
-};
-constexpr std::size_t kLargest = 4;  // with squares of its own
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < kRows; ++i) store(plane, i, rows[i]);
+}
+constexpr std::size_t kLargest = 4;  // with squares
 #else
+template <std::size_t kSize>
+constexpr std::uint64_t kSide = 1;
+template <std::size_t kSize>
+void square(const Plane&) {}
 constexpr std::size_t kLargest = 0;
 #endif
 
 template <std::size_t kSize>
 void squares(const Plane& plane, std::uint64_t rows, std::uint64_t columns) {
-  constexpr std::uint64_t kSide = Square<kSize>::kSide;
-  const std::uint64_t whole_rows = rows / kSide * kSide, whole_columns = columns / kSide * kSide;
+  constexpr std::uint64_t side = kSide<kSize>;
+  const std::uint64_t whole_rows = rows / side * side, whole_columns = columns / side * side;
   // A line of the cache at a time: all of what is read of it, and then of what is written.
   constexpr std::uint64_t kLine = 64 / kSize;
   for (std::uint64_t first = 0; first < whole_columns; first += kLine)
-    for (std::uint64_t r = 0; r < whole_rows; r += kSide)
-      for (std::uint64_t c = first; c < std::min(first + kLine, whole_columns); c += kSide)
-        Square<kSize>::run(plane.at(r, c, kSize));
+    for (std::uint64_t r = 0; r < whole_rows; r += side)
+      for (std::uint64_t c = first; c < std::min(first + kLine, whole_columns); c += side)
+        square<kSize>(plane.at(r, c, kSize));
   plain<kSize>(plane.at(0, whole_columns, kSize), whole_rows, columns - whole_columns);
   plain<kSize>(plane.at(whole_rows, 0, kSize), rows - whole_rows, columns);
 }

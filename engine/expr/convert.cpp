@@ -31,9 +31,9 @@ std::uint32_t widened_float16(std::uint16_t bits) {
   return sign | std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24F);
 }
 
-// `nan`: what every NaN becomes.
-std::uint16_t rounded_to_bfloat16(std::uint32_t bits, std::uint16_t nan) {
-  if ((bits & ~kSign) > kInfinity) return nan;
+template <std::uint16_t kNan>  // what every NaN becomes
+std::uint16_t rounded_to_bfloat16(std::uint32_t bits) {
+  if ((bits & ~kSign) > kInfinity) return kNan;
   return static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
@@ -57,43 +57,32 @@ std::uint16_t rounded_to_float16(std::uint32_t bits) {
   return static_cast<std::uint16_t>(sign | result);
 }
 
-struct ToBFloat16 {
-  using From = std::uint32_t;
-  using To = std::uint16_t;
-  static To one(From bits) { return rounded_to_bfloat16(bits, 0xFFFF); }
-};
-struct ToFloat16 {
-  using From = std::uint32_t;
-  using To = std::uint16_t;
-  static To one(From bits) { return rounded_to_float16(bits); }
-};
-struct OfFloat16 {
-  using From = std::uint16_t;
-  using To = std::uint32_t;
-  static To one(From bits) { return widened_float16(bits); }
-};
-struct OfBFloat16 {
-  using From = std::uint16_t;
-  using To = std::uint32_t;
-  static To one(From bits) { return widened_bfloat16(bits); }
-};
-struct Float16ToBFloat16 {
-  using From = std::uint16_t;
-  using To = std::uint16_t;
-  static To one(From bits) { return rounded_to_bfloat16(widened_float16(bits), 0x7FC0); }
-};
-struct BFloat16ToFloat16 {
-  using From = std::uint16_t;
-  using To = std::uint16_t;
-  static To one(From bits) { return rounded_to_float16(widened_bfloat16(bits)); }
-};
+std::uint16_t float16_to_bfloat16(std::uint16_t bits) {
+  return rounded_to_bfloat16<0x7FC0>(widened_float16(bits));
+}
+std::uint16_t bfloat16_to_float16(std::uint16_t bits) {
+  return rounded_to_float16(widened_bfloat16(bits));
+}
 
-template <typename Step>
+template <typename FromBits, typename ToBits, ToBits (*kOne)(FromBits)>
+struct Step {
+  using From = FromBits;
+  using To = ToBits;
+  static To one(From bits) { return kOne(bits); }
+};
+using ToBFloat16 = Step<std::uint32_t, std::uint16_t, rounded_to_bfloat16<0xFFFF>>;
+using ToFloat16 = Step<std::uint32_t, std::uint16_t, rounded_to_float16>;
+using OfFloat16 = Step<std::uint16_t, std::uint32_t, widened_float16>;
+using OfBFloat16 = Step<std::uint16_t, std::uint32_t, widened_bfloat16>;
+using Float16ToBFloat16 = Step<std::uint16_t, std::uint16_t, float16_to_bfloat16>;
+using BFloat16ToFloat16 = Step<std::uint16_t, std::uint16_t, bfloat16_to_float16>;
+
+template <typename Cast>
 void plain(const std::byte* from, std::byte* to, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
-    typename Step::From bits{};
+    typename Cast::From bits{};
     std::memcpy(&bits, from + i * sizeof bits, sizeof bits);
-    const typename Step::To result = Step::one(bits);
+    const typename Cast::To result = Cast::one(bits);
     std::memcpy(to + i * sizeof result, &result, sizeof result);
   }
 }
@@ -184,9 +173,9 @@ bool has_vectors() {
   return has;
 }
 #else
-template <typename Step>
-void vectors(Step, const std::byte* from, std::byte* to, std::size_t count) {
-  plain<Step>(from, to, count);
+template <typename Cast>
+void vectors(Cast, const std::byte* from, std::byte* to, std::size_t count) {
+  plain<Cast>(from, to, count);
 }
 bool any_is(const std::byte*, std::size_t, std::uint16_t) { return false; }
 bool has_vectors() { return false; }
@@ -199,11 +188,11 @@ std::size_t in_vectors(std::size_t count) {
   return has_vectors() && !g_plainly ? count / 16 * 16 : 0;
 }
 
-template <typename Step>
+template <typename Cast>
 void all(const std::byte* from, std::byte* to, std::size_t count) {
   const std::size_t done = in_vectors(count);
-  vectors(Step{}, from, to, done);
-  plain<Step>(from + done * sizeof(typename Step::From), to + done * sizeof(typename Step::To),
+  vectors(Cast{}, from, to, done);
+  plain<Cast>(from + done * sizeof(typename Cast::From), to + done * sizeof(typename Cast::To),
               count - done);
 }
 

@@ -1,10 +1,9 @@
 // Casts between float32, float16 and bfloat16, as torch makes them: rounded to nearest, ties to
 // even, subnormal numbers kept. The same bits on every machine, whatever its vector instructions.
 //
-// NaN as torch has it in all but the last few elements of a tensor, where it depends on the release
-// and on the number of threads: float32 to bfloat16 gives 0xffff and float16 to bfloat16 0x7fc0;
-// the others keep the sign and the first digits, and set the quiet bit where float16 is one of the
-// two.
+// NaN as torch has it: float32 to bfloat16 gives 0xffff and float16 to bfloat16 0x7fc0; the others
+// keep the sign and the first digits, and set the quiet bit where float16 is one of the two. From
+// float16 to float32 torch has another in the last few elements, of a tensor or of a thread's part.
 #pragma once
 
 #include <cstdint>

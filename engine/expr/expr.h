@@ -150,6 +150,8 @@ struct View {
   bool neg = false;
   bool operator==(const View&) const = default;
 };
+// A tensor of an input as a view of its storage.
+View view_of(std::uint32_t input, const Tensor& tensor);
 // `catalogs` by input index. Empty: the expression has to be evaluated, or its tensor is of a kind
 // that is no view (`Tensor::unsupported`).
 std::optional<View> as_view(const Expr& expr, std::span<const Catalog* const> catalogs);

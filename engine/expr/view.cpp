@@ -45,12 +45,16 @@ struct Rewrite {
 
 }  // namespace
 
+View view_of(std::uint32_t input, const Tensor& tensor) {
+  return {input,          tensor.storage, tensor.dtype, tensor.shape,
+          tensor.strides, tensor.offset,  tensor.conj,  tensor.neg};
+}
+
 std::optional<View> as_view(const Expr& expr, std::span<const Catalog* const> catalogs) {
   if (const auto* loaded = std::get_if<Load>(&expr.op)) {
     const Tensor& tensor = catalogs[loaded->input]->tensors[loaded->tensor];
     if (!tensor.unsupported.empty()) return std::nullopt;
-    return View{loaded->input,  tensor.storage, tensor.dtype, tensor.shape,
-                tensor.strides, tensor.offset,  tensor.conj,  tensor.neg};
+    return view_of(loaded->input, tensor);
   }
   if (expr.args.size() != 1) return std::nullopt;
   std::optional<View> view = as_view(*expr.args[0], catalogs);

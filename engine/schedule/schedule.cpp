@@ -499,7 +499,7 @@ class Scheduler {
         for (const Load& loaded : loads_of(*std::get<Evaluate>(storage.origin).expr)) {
           const Tensor& tensor = tensor_of(loaded);
           schedule_.bytes_read += nbytes(tensor);
-          storage.buffers += nbytes(tensor) + gather_bytes(view_of(loaded, tensor));
+          storage.buffers += nbytes(tensor) + gather_bytes(view_of(loaded.input, tensor));
         }
       }
     }
@@ -511,9 +511,8 @@ class Scheduler {
 
   [[nodiscard]] std::uint64_t buffers_of(const ScheduledTensor& tensor) const {
     // Strided tensors of a storage that is written whole are read again for their digests.
-    const Tensor& t = tensor.tensor;
-    return std::max(schedule_.storages[t.storage].buffers,
-                    gather_bytes({0, t.storage, t.dtype, t.shape, t.strides, t.offset}));
+    return std::max(schedule_.storages[tensor.tensor.storage].buffers,
+                    gather_bytes(view_of(0, tensor.tensor)));
   }
 
   void check_memory() {
@@ -534,11 +533,6 @@ class Scheduler {
     const auto [begin, end] = byte_extent(gather.view);
     schedule_.bytes_read += end - begin;
     return gather_bytes(gather.view);
-  }
-
-  static View view_of(const Load& loaded, const Tensor& tensor) {
-    return {loaded.input, tensor.storage, tensor.dtype,
-            tensor.shape, tensor.strides, tensor.offset};
   }
 
   const Plan& plan_;

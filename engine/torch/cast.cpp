@@ -145,8 +145,8 @@ DType part_of(DType complex) {
   return complex == DType::complex64 ? DType::float32 : DType::float16;
 }
 
-// Between the common floats, with the loops of the core: ATen's give other NaNs in the last few
-// elements.
+// Between the common floats, with the loops of the core: ATen's give another NaN in the last few
+// elements that were float16.
 Status converted(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
                  bool checked) {
   return for_blocks(from, to, 0, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {

@@ -198,7 +198,9 @@ class Model {
   };
 
   // The three are called one at a time, from the thread that called load_into() but for read().
-  // They may throw: what() becomes a message of the report. Called once, before anything is read.
+  // They may throw: what() becomes a message of the report.
+
+  // Called once, before anything is read.
   [[nodiscard]] virtual Tensors tensors() = 0;
   // Bytes of a storage, for names that keep some of the values they have. Called from any thread,
   // unless MigrationOptions::threads is 1.
