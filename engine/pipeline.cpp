@@ -196,7 +196,8 @@ std::unique_ptr<Run> run(const Request& request) {
        .digests = request.execute.digest != DigestKind::none || request.execute.verify_output,
        .digests_of_inputs = request.execute.digest_inputs,
        .byte_ranges = passes->byte_ranges,
-       .casts = passes->casts},
+       .casts = passes->casts,
+       .tile_size = passes->tiles ? request.tile_size : 0},
       diagnostics);
   if (!run.schedule || diagnostics.has_errors() || request.until != Stage::execute) return result;
 

@@ -65,6 +65,7 @@ void set_options(const MigrationOptions& options, Impl& impl) {
   request.strict = options.strict;
   request.max_growth = options.max_growth;
   request.max_memory = options.max_memory;
+  request.tile_size = options.tile_size;
   if (options.threads > 0)
     request.execute.threads = std::min<std::size_t>(options.threads, kMostThreads);
   request.no_passes = options.no_passes;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <map>
 #include <new>
 #include <sstream>
@@ -80,6 +81,23 @@ void add_policy(CLI::App& app, const Policy& policy, MigrateOptions& options) {
          },
          help)
       ->type_name("WORD");
+}
+
+// `set` is given a number of bytes.
+void add_size(CLI::App& app, const std::string& flag, const std::string& help,
+              const std::function<void(std::uint64_t)>& set) {
+  app.add_option_function<std::string>(
+         flag,
+         [flag, set](const std::string& text) {
+           const auto bytes = bytes_of(text);
+           if (!bytes)
+             throw CLI::ValidationError(flag, quoted(text) +
+                                                  " is not a number of bytes, which KiB, MiB or "
+                                                  "GiB may follow");
+           set(*bytes);
+         },
+         help)
+      ->type_name("SIZE");
 }
 
 // An option with one value that may be there several times.
@@ -167,18 +185,13 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
                  "Refuse an output of more than N times the inputs; 0: no limit (default 4)")
       ->check(CLI::Validator(given, ""))
       ->type_name("N");
-  app.add_option_function<std::string>(
-         "--max-memory",
-         [&options](const std::string& text) {
-           options.request.max_memory = bytes_of(text);
-           if (!options.request.max_memory)
-             throw CLI::ValidationError("--max-memory", quoted(text) +
-                                                            " is not a number of bytes, which KiB, "
-                                                            "MiB or GiB may follow");
-         },
-         "Refuse what takes more memory for its buffers, such as 512MiB (default: 64MiB, or what "
-         "the largest tensor needs)")
-      ->type_name("SIZE");
+  add_size(app, "--max-memory",
+           "Refuse what takes more memory for its buffers, such as 512MiB (default: 64MiB, or what "
+           "the largest tensor needs)",
+           [&options](std::uint64_t bytes) { options.request.max_memory = bytes; });
+  add_size(app, "--tile-size",
+           "How much of a computed tensor is computed at a time (default: 512KiB)",
+           [&options](std::uint64_t bytes) { options.request.tile_size = bytes; });
   repeatable(
       app.add_option("--no-pass", options.request.no_passes,
                      "Leave out a pass of the optimizer, repeatable: the output is the same"),

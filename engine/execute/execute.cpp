@@ -35,6 +35,7 @@ Result<Executed> execute(const Schedule& schedule, const Plan& plan,
   // Before room is taken for it.
   REGRAFT_CHECK(transfer.share(*output));
   REGRAFT_CHECK(output->reserve(schedule.layout.size));
+  if (options.sync) output->write_back();
   REGRAFT_CHECK(transfer.write(*output));
   REGRAFT_CHECK(transfer.digest_rest());
   // From the disk if there is one behind it: what is still in memory proves little.

@@ -80,6 +80,22 @@ Status for_each_box(std::vector<GatherDim> dims, std::uint64_t itemsize, const L
   return Boxes<Visit>(std::move(dims), itemsize, limits, visit).run();
 }
 
+// Bytes on their way, and their checksum.
+class Summing final : public ByteSink {
+ public:
+  explicit Summing(ByteSink& next) : next_(next) {}
+  Status take(Bytes bytes) override {
+    crc = crc32(bytes, crc);
+    return next_.take(bytes);
+  }
+  Status proceed() override { return next_.proceed(); }
+
+  std::uint32_t crc = 0;
+
+ private:
+  ByteSink& next_;
+};
+
 }  // namespace
 
 Status hand_on(Bytes bytes, ByteSink& sink) {
@@ -108,9 +124,15 @@ Status Gatherer::gather(const StorageReader& reader, const View& view, ByteSink&
                         WholeStorage* whole) {
   const auto [begin, end] = byte_extent(view);
   if (begin == end) return Done{};
+  if (whole && (begin != 0 || end != whole->nbytes)) whole = nullptr;
   switch (gather_way(view)) {
-    case GatherWay::stream:
-      return copy(reader, view.storage, begin, end - begin, sink);
+    case GatherWay::stream: {
+      Summing summing(sink);
+      REGRAFT_CHECK(copy(reader, view.storage, begin, end - begin,
+                         whole ? static_cast<ByteSink&>(summing) : sink));
+      if (whole) whole->crc = summing.crc;
+      return Done{};
+    }
     case GatherWay::extent:
       return from_extent(reader, view, sink, whole);
     case GatherWay::rows:
@@ -139,7 +161,7 @@ Status Gatherer::from_extent(const StorageReader& reader, const View& view, Byte
   const auto [begin, end] = byte_extent(view);
   const std::span<std::byte> source = source_.take(end - begin);
   REGRAFT_CHECK(read(reader, view.storage, begin, source, sink));
-  if (whole && begin == 0 && end == whole->nbytes) whole->crc = crc32(source);
+  if (whole) whole->crc = crc32(source);
   const std::uint64_t size = itemsize(view.dtype);
   return for_each_box(gather_dims(view), size, {kCopyBlock, UINT64_MAX},
                       [&](std::span<const GatherDim> box, std::uint64_t from, std::uint64_t,

@@ -25,7 +25,7 @@ class ByteSink {
 // What is there as a whole, a block at a time.
 Status hand_on(Bytes bytes, ByteSink& sink);
 
-// A storage that happens to be read whole and at once.
+// A storage that happens to be read whole and in order.
 struct WholeStorage {
   std::uint64_t nbytes;              // of the storage
   std::optional<std::uint32_t> crc;  // of its bytes, when they were read so

@@ -187,6 +187,9 @@ Status OutputFile::write(std::uint64_t offset, Bytes bytes) {
     if (count < 0) return failed("cannot write at offset " + std::to_string(offset), errno);
     // POSIX leaves open what nothing written and no error means; trying for ever is no answer.
     if (count == 0) return failed("cannot write at offset " + std::to_string(offset), EIO);
+    // Nothing waits for it; fsync says what went wrong.
+    if (writes_back_)
+      ::sync_file_range(fd_, static_cast<off_t>(offset), count, SYNC_FILE_RANGE_WRITE);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
   }

@@ -38,6 +38,8 @@ class OutputFile final : public Sink {
   [[nodiscard]] const OutputPath& path() const { return path_; }
   // Gives the file its size, and its blocks where the file system can do that in advance.
   Status reserve(std::uint64_t size);
+  // From now on the disk gets what is written while more is written, and publish() waits for less.
+  void write_back() { writes_back_ = true; }
   Status write(std::uint64_t offset, Bytes bytes) override;
   Shared share(std::uint64_t offset, const InputFile& file, std::uint64_t from,
                std::uint64_t length) override;
@@ -59,6 +61,7 @@ class OutputFile final : public Sink {
   OutputPath path_;
   int folder_ = -1, fd_ = -1;
   bool published_ = false;
+  bool writes_back_ = false;
   bool shares_ = true;  // until the file system refuses it
   std::uint64_t size_ = 0;
 };

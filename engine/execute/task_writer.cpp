@@ -1,65 +1,15 @@
 #include "execute/task_writer.h"
 
 #include <algorithm>
-#include <cassert>
-#include <cstring>
 #include <new>
 
 #include "execute/converter.h"
 #include "execute/passing_by.h"
+#include "execute/reading.h"
+#include "expr/tiles.h"
 
 namespace regraft {
 namespace {
-
-// Bytes for the evaluator; hashed on the way.
-class BufferSink final : public ByteSink {
- public:
-  BufferSink(std::span<std::byte> out, Ticker& ticker, DigestKind kind)
-      : out_(out), ticker_(ticker), digest_(kind) {}
-  Status take(Bytes bytes) override {
-    assert(bytes.size() <= out_.size());
-    std::memcpy(out_.data(), bytes.data(), bytes.size());
-    out_ = out_.subspan(bytes.size());
-    digest_.update(bytes);
-    return ticker_.proceed();
-  }
-  Status proceed() override { return ticker_.proceed(); }
-  std::string finish() { return digest_.finish(); }
-
- private:
-  std::span<std::byte> out_;
-  Ticker& ticker_;
-  TensorDigest digest_;
-};
-
-// torch keeps the conjugate and the negative of a tensor as bits beside the same bytes.
-template <typename Word>
-void flip_signs(std::span<std::byte> bytes, std::size_t first, std::size_t step) {
-  constexpr Word kSign = static_cast<Word>(Word{1} << (sizeof(Word) * 8 - 1));
-  for (std::size_t at = first * sizeof(Word); at < bytes.size(); at += step * sizeof(Word)) {
-    Word word{};
-    std::memcpy(&word, bytes.data() + at, sizeof(Word));
-    word = static_cast<Word>(word ^ kSign);
-    std::memcpy(bytes.data() + at, &word, sizeof(Word));
-  }
-}
-
-void resolve_bits(const Tensor& tensor, std::span<std::byte> bytes) {
-  const auto flip = [&](std::size_t first, std::size_t step) {
-    switch (info(tensor.dtype).swap_width) {
-      case 8:
-        return flip_signs<std::uint64_t>(bytes, first, step);
-      case 4:
-        return flip_signs<std::uint32_t>(bytes, first, step);
-      case 2:
-        return flip_signs<std::uint16_t>(bytes, first, step);
-      default:
-        return flip_signs<std::uint8_t>(bytes, first, step);
-    }
-  };
-  if (tensor.conj) flip(1, 2);  // imaginary parts
-  if (tensor.neg) flip(0, 1);
-}
 
 Status repeat(const Repeat& repeat, ByteSink& sink) {
   std::vector<std::byte> block(std::min(repeat.nbytes, kCopyBlock));  // elements divide it
@@ -127,13 +77,13 @@ Status TaskWriter::write_storage(std::uint32_t index) {
   if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
     if (length > 0) REGRAFT_CHECK(copy(*range, place));
   } else if (const auto* gathered = std::get_if<Gather>(&storage.origin)) {
-    REGRAFT_CHECK(gather(gathered->view.input, gathered->view, stream_));
+    REGRAFT_CHECK(read_view(run_, gatherer_, gathered->view, stream_));
   } else if (const auto* parts = std::get_if<Parts>(&storage.origin)) {
     REGRAFT_CHECK(write_parts(place.index, *parts, stream_));
   } else if (const auto* convert = std::get_if<Convert>(&storage.origin)) {
     REGRAFT_CHECK(write_converted(place.index, *convert));
   } else {
-    REGRAFT_CHECK(write_evaluated(*std::get<Evaluate>(storage.origin).expr, storage.nbytes));
+    REGRAFT_CHECK(write_evaluated(std::get<Evaluate>(storage.origin)));
   }
   if (stream_.taken() != length) {
     return run_.fault("storage " + std::to_string(place.index) + " got " +
@@ -148,16 +98,6 @@ Diagnostic TaskWriter::at_tensor(Diagnostic fault, const std::string& name) cons
   if (!fault.where.known() && fault.code != Code::interrupted)
     fault.where = file_location(run_.where, std::nullopt, name);
   return fault;
-}
-
-// A view in row-major order. A record that is read whole on the way has its checksum checked.
-Status TaskWriter::gather(std::uint32_t input, const View& view, ByteSink& sink) {
-  REGRAFT_TRY(const StorageReader* source, run_.reader(input));
-  WholeStorage whole{run_.record(input, view.storage).nbytes, std::nullopt};
-  const auto stated = run_.stated_crc(input, view.storage);
-  REGRAFT_CHECK(gatherer_.gather(*source, view, sink, stated ? &whole : nullptr));
-  if (whole.crc && *whole.crc != *stated) return run_.bad_checksum(input, view.storage, *whole.crc);
-  return Done{};
 }
 
 // But for what is shared.
@@ -189,16 +129,10 @@ Status TaskWriter::write_parts(std::uint32_t storage, const Parts& parts, ByteSi
   }
   for (const Part& part : parts.parts) {
     if (const auto* range = std::get_if<CopyRange>(&part)) {
-      REGRAFT_TRY(const StorageReader* source, run_.reader(range->input));
-      const auto stated = run_.stated_crc(range->input, range->storage);
-      passing.from(*range, stated.has_value());
-      REGRAFT_CHECK(gatherer_.copy(*source, range->storage, range->offset, range->length, passing));
-      const std::uint64_t whole = run_.record(range->input, range->storage).nbytes;
-      if (const auto crc = passing.whole_record(whole); crc && *crc != *stated)
-        return run_.bad_checksum(range->input, range->storage, *crc);
+      REGRAFT_CHECK(read_range(run_, gatherer_, *range, passing));
     } else if (const auto* gathered = std::get_if<Gather>(&part)) {
       passing.from(gathered->view);
-      REGRAFT_CHECK(gather(gathered->view.input, gathered->view, passing));
+      REGRAFT_CHECK(read_view(run_, gatherer_, gathered->view, passing));
     } else {
       REGRAFT_CHECK(repeat(std::get<Repeat>(part), sink));
     }
@@ -207,35 +141,36 @@ Status TaskWriter::write_parts(std::uint32_t storage, const Parts& parts, ByteSi
   return Done{};
 }
 
-Status TaskWriter::write_evaluated(const Expr& expr, std::uint64_t nbytes) {
+Status TaskWriter::write_evaluated(const Evaluate& evaluate) {
+  const ExprPtr& expr = evaluate.expr;
+  EvaluatorLoads loads(run_, gatherer_, written_.inputs, evaluate);
+  if (evaluate.rows == 0) return write_values(*expr, loads, *expr);
+  const std::int64_t rows = expr->shape.front();
+  for (std::int64_t first = 0; first < rows; first += evaluate.rows) {
+    const ExprPtr part = tile(expr, first, std::min(evaluate.rows, rows - first));
+    REGRAFT_CHECK(write_values(*part, loads, *expr));
+  }
+  loads.finish();
+  return Done{};
+}
+
+// `whole`: what messages are about.
+Status TaskWriter::write_values(const Expr& expr, EvaluatorLoads& loads, const Expr& whole) {
+  const std::uint64_t size =
+      static_cast<std::uint64_t>(numel(expr.shape).value_or(0)) * itemsize(expr.dtype);
   std::span<std::byte> values;
   try {
-    values = values_.take(nbytes);
+    values = values_.take(size);
   } catch (const std::bad_alloc&) {
-    return error(Code::evaluator, file_location(run_.where, std::nullopt, run_.name_of(expr)),
-                 "there is no memory for the " + std::to_string(nbytes) + " bytes of this tensor",
+    return error(Code::evaluator, file_location(run_.where, std::nullopt, run_.name_of(whole)),
+                 "there is no memory for the " + std::to_string(size) + " bytes of this tensor",
                  "it is computed as a whole: it needs a machine with more memory");
   }
   Status computed = evaluator_->evaluate(
-      expr,
-      [&](const Load& load, std::span<std::byte> out) { return load_for_evaluator(load, out); },
+      expr, [&](const Load& load, std::span<std::byte> out) { return loads.load(load, out); },
       values);
-  if (!computed) return at_tensor(std::move(computed).error(), run_.name_of(expr));
+  if (!computed) return at_tensor(std::move(computed).error(), run_.name_of(whole));
   return hand_on(values, stream_);
-}
-
-Status TaskWriter::load_for_evaluator(const Load& load, std::span<std::byte> out) {
-  const Tensor& tensor = run_.tensor(load);
-  if (out.size() != nbytes(tensor)) {
-    return run_.fault("the evaluator loads " + quoted(tensor.name) + " into " +
-                      std::to_string(out.size()) + " bytes, and it has " +
-                      std::to_string(nbytes(tensor)));
-  }
-  BufferSink sink(out, run_.ticker, run_.kind);
-  REGRAFT_CHECK(gather(load.input, view_of(load.input, tensor), sink));
-  if (run_.kind != DigestKind::none) written_.inputs.put(load.input, load.tensor, sink.finish());
-  resolve_bits(tensor, out);
-  return Done{};
 }
 
 }  // namespace regraft

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "execute/buffer.h"
+#include "execute/evaluator_loads.h"
 #include "execute/execution.h"
 #include "execute/gather.h"
 #include "execute/joined.h"
@@ -48,10 +49,9 @@ class TaskWriter {
   Status copy(const CopyRange& range, const Place& place);
   Status write_parts(std::uint32_t storage, const Parts& parts, ByteSink& sink);
   Status write_converted(std::uint32_t storage, const Convert& convert);
-  Status write_evaluated(const Expr& expr, std::uint64_t nbytes);
-  Status gather(std::uint32_t input, const View& view, ByteSink& sink);
+  Status write_evaluated(const Evaluate& evaluate);
+  Status write_values(const Expr& expr, EvaluatorLoads& loads, const Expr& whole);
   [[nodiscard]] Diagnostic at_tensor(Diagnostic fault, const std::string& name) const;
-  Status load_for_evaluator(const Load& load, std::span<std::byte> out);
 
   const Execution& run_;
   const Work& work_;

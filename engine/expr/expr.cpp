@@ -57,7 +57,7 @@ bool same(const Op& a, const Op& b) {
   }
   if (const auto* x = std::get_if<Random>(&a)) {
     const auto& y = std::get<Random>(b);
-    return x->mean == y.mean && x->std == y.std && x->key == y.key;
+    return x->mean == y.mean && x->std == y.std && x->key == y.key && x->first == y.first;
   }
   if (const auto* x = std::get_if<Narrow>(&a)) {
     const auto& y = std::get<Narrow>(b);

@@ -22,9 +22,10 @@ using ExprPtr = std::shared_ptr<const Expr>;
 // the evaluator. Dimensions are from 0, sizes and starts in elements.
 
 // Where values come from.
-struct Load {            // a tensor as it stands in an input
-  std::uint32_t input;   // index into the inputs of the run: sources in order, then the target
-  std::uint32_t tensor;  // index into that input's catalog
+struct Load {              // a tensor as it stands in an input
+  std::uint32_t input;     // index into the inputs of the run: sources in order, then the target
+  std::uint32_t tensor;    // index into that input's catalog
+  std::int64_t first = 0;  // of a tile (expr/tiles.h): the number of its first element
   bool operator==(const Load&) const = default;
 };
 struct Fill {  // element i of the last dimension is value + i * step
@@ -34,6 +35,7 @@ struct Fill {  // element i of the last dimension is value + i * step
 struct Random {  // normal numbers, expr/random.h
   double mean, std;
   std::uint64_t key;
+  std::int64_t first = 0;  // as in Load
 };
 
 // The same elements, or some of them, at other places.
@@ -66,6 +68,8 @@ struct Cast {
   // largest, an infinity where there is none, one out of an integer's range. false: as torch's
   // `to`; where that depends on the machine, torch/cast.h says what it is.
   bool checked;
+  std::int64_t first = 0;   // as in Load
+  ExprPtr whole = nullptr;  // of a tile: what it is a part of, for messages
 };
 enum class UnaryOp { neg, abs, sqrt, exp };
 struct Unary {

@@ -7,7 +7,7 @@
 namespace regraft {
 namespace {
 
-constexpr std::string_view kByteRanges = "byte-ranges", kCasts = "casts";
+constexpr std::string_view kByteRanges = "byte-ranges", kCasts = "casts", kTiles = "tiles";
 
 Diagnostic no_such_pass(const std::string& name) {
   std::vector<std::string_view> known;
@@ -28,6 +28,7 @@ std::vector<std::pair<std::string_view, std::string_view>> pass_names() {
   for (const Pass& pass : all_passes()) names.emplace_back(pass.name, pass.doc);
   names.emplace_back(kByteRanges, "what is bytes of inputs one after the other is not computed");
   names.emplace_back(kCasts, "common floats are cast while they are copied");
+  names.emplace_back(kTiles, "what is made row by row is computed in parts");
   return names;
 }
 
@@ -40,6 +41,8 @@ Result<Passes> passes_without(std::span<const std::string> names) {
       passes.byte_ranges = false;
     else if (name == kCasts)
       passes.casts = false;
+    else if (name == kTiles)
+      passes.tiles = false;
     else if (std::none_of(all.begin(), all.end(), is_named))
       return no_such_pass(name);
     std::erase_if(passes.rewrites, is_named);

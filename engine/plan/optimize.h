@@ -16,7 +16,7 @@ namespace regraft {
 // The passes of a run: those that rewrite expressions, and two that the schedule does.
 struct Passes {
   std::vector<Pass> rewrites;
-  bool byte_ranges = true, casts = true;  // of ScheduleOptions
+  bool byte_ranges = true, casts = true, tiles = true;  // of ScheduleOptions
 };
 // All passes but those that are named; another name is a usage error.
 Result<Passes> passes_without(std::span<const std::string> names);

@@ -47,7 +47,9 @@ struct TextOf {
     return "cast from " + std::string(name(convert.from)) + ", " + (*this)(convert.parts);
   }
   std::string operator()(const Evaluate& evaluate) const {
-    return "evaluate " + to_string(*evaluate.expr, catalogs);
+    const std::string tiles =
+        evaluate.rows == 0 ? "" : " in tiles of " + std::to_string(evaluate.rows) + " rows";
+    return "evaluate" + tiles + " " + to_string(*evaluate.expr, catalogs);
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "expr/convert.h"
+#include "expr/tiles.h"
 #include "schedule/gather_way.h"
 #include "schedule/parts.h"
 #include "schedule/storages.h"
@@ -495,12 +496,7 @@ class Scheduler {
         }
         if (std::holds_alternative<Convert>(storage.origin)) storage.buffers += kCopyBlock;
       } else {
-        storage.buffers = storage.nbytes;
-        for (const Load& loaded : loads_of(*std::get<Evaluate>(storage.origin).expr)) {
-          const Tensor& tensor = tensor_of(loaded);
-          schedule_.bytes_read += nbytes(tensor);
-          storage.buffers += nbytes(tensor) + gather_bytes(view_of(loaded.input, tensor));
-        }
+        storage.buffers = count_evaluated(std::get<Evaluate>(storage.origin), storage.nbytes);
       }
     }
     std::uint64_t most = 0;
@@ -526,6 +522,21 @@ class Scheduler {
                std::to_string(*options_.max_memory),
            "--max-memory " + std::to_string(schedule_.peak_bytes) +
                (any ? ", or " + remedy(plan_.tensors[most->planned]) : std::string()));
+  }
+
+  // Memory that it takes, in tiles where it can be had.
+  std::uint64_t count_evaluated(Evaluate& evaluate, std::uint64_t nbytes_of_all) {
+    std::uint64_t whole = nbytes_of_all;
+    for (const Load& loaded : loads_of(*evaluate.expr)) {
+      const Tensor& tensor = tensor_of(loaded);
+      schedule_.bytes_read += nbytes(tensor);
+      whole += nbytes(tensor) + gather_bytes(view_of(loaded.input, tensor));
+    }
+    if (options_.tile_size == 0) return whole;
+    const auto tiles = tiling(*evaluate.expr, catalogs_, options_.tile_size);
+    if (!tiles) return whole;
+    evaluate.rows = tiles->rows;
+    return tiles->bytes;
   }
 
   // Memory that it takes.

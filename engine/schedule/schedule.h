@@ -45,6 +45,7 @@ struct Convert {
 // A tensor that has to be computed.
 struct Evaluate {
   ExprPtr expr;
+  std::int64_t rows = 0;  // at a time (expr/tiles.h); 0: all of it
 };
 using Origin = std::variant<CopyRange, Gather, Parts, Convert, Evaluate>;
 
@@ -84,6 +85,9 @@ struct Schedule {
   std::uint64_t bytes_read = 0, bytes_written = 0;
 };
 
+// What a tile is made of lies in a core's cache, and below what allocators ask the system for.
+inline constexpr std::uint64_t kDefaultTileSize = 512 << 10;
+
 struct ScheduleOptions {
   bool verify = true;  // records that are read whole have their CRC checked, so computed
   // Data that is copied may have this many times the bytes of the input files: a view with stride 0
@@ -98,6 +102,8 @@ struct ScheduleOptions {
   bool byte_ranges = true;
   // The same, of casts alone: no Evaluate but Convert.
   bool casts = true;
+  // Bytes of a computed tensor that are computed at a time, about; 0: all.
+  std::uint64_t tile_size = kDefaultTileSize;
 };
 
 // Refusals of the format (cannot-write, cannot-carry, ties: error) go to `diagnostics`.

@@ -93,7 +93,7 @@ ScheduledStorage own_storage(const Piece& piece) {
   } else if (!piece.view && piece.convert) {
     storage.origin = *piece.convert;
   } else if (!piece.view) {
-    storage.origin = Evaluate{piece.steps};
+    storage.origin = Evaluate{piece.steps, 0};
   } else if (is_contiguous(piece.view->shape, piece.view->strides)) {
     // An empty view may begin past its storage's end.
     const std::uint64_t begin = byte_extent(*piece.view).first;

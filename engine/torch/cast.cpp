@@ -148,33 +148,36 @@ DType part_of(DType complex) {
 // Between the common floats, with the loops of the core: ATen's give another NaN in the last few
 // elements that were float16.
 Status converted(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
-                 bool checked) {
-  return for_blocks(from, to, 0, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {
-    const at::Tensor source = a.contiguous();
-    const at::Tensor result = b.is_contiguous() ? b : at::empty(b.sizes(), b.options());
-    const auto lost = convert(
-        from_dtype, {static_cast<const std::byte*>(source.const_data_ptr()), source.nbytes()},
-        to_dtype, {static_cast<std::byte*>(result.mutable_data_ptr()), result.nbytes()}, checked);
-    if (lost) {
-      const auto at = static_cast<std::int64_t>(*lost);
-      return Status(cast_overflow(text_of(source.view(-1)[at]),
-                                  static_cast<std::uint64_t>(first + at), from.sizes().vec(),
-                                  to_dtype));
-    }
-    if (!b.is_contiguous()) b.copy_(result);
-    return Status(Done{});
-  });
+                 bool checked, const CastPart& part) {
+  return for_blocks(
+      from, to, part.first, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {
+        const at::Tensor source = a.contiguous();
+        const at::Tensor result = b.is_contiguous() ? b : at::empty(b.sizes(), b.options());
+        const auto lost = convert(
+            from_dtype, {static_cast<const std::byte*>(source.const_data_ptr()), source.nbytes()},
+            to_dtype, {static_cast<std::byte*>(result.mutable_data_ptr()), result.nbytes()},
+            checked);
+        if (lost) {
+          const auto at = static_cast<std::int64_t>(*lost);
+          return Status(cast_overflow(text_of(source.view(-1)[at]),
+                                      static_cast<std::uint64_t>(first + at), part.shape,
+                                      to_dtype));
+        }
+        if (!b.is_contiguous()) b.copy_(result);
+        return Status(Done{});
+      });
 }
 
 }  // namespace
 
 Status cast_into(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
-                 bool checked) {
-  if (converts(from_dtype, to_dtype)) return converted(from, from_dtype, to, to_dtype, checked);
+                 bool checked, const CastPart& part) {
+  if (converts(from_dtype, to_dtype))
+    return converted(from, from_dtype, to, to_dtype, checked, part);
   const Kind into = kind(to_dtype);
   if (kind(from_dtype) == Kind::complex && (into == Kind::floating || into == Kind::integer))
     return cast_into(at::view_as_real(from).select(-1, 0), part_of(from_dtype), to, to_dtype,
-                     checked);
+                     checked, part);
   const bool integer_of_float = kind(from_dtype) == Kind::floating && into == Kind::integer;
   checked = checked && !widens(from_dtype, to_dtype) && into != Kind::boolean;
   // ATen refuses dtypes of bits by itself.
@@ -182,22 +185,23 @@ Status cast_into(const at::Tensor& from, DType from_dtype, const at::Tensor& to,
     to.copy_(from);
     return Done{};
   }
-  return for_blocks(from, to, 0, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {
-    if (checked && into != Kind::integer) b.copy_(a);
-    if (checked) {
-      const at::Tensor lost = lost_by_cast(a, from_dtype, b, to_dtype);
-      if (lost.any().item<bool>()) {
-        const auto at = lost.flatten().nonzero()[0].item<std::int64_t>();
-        return Status(cast_overflow(text_of(a.reshape(-1)[at]),
-                                    static_cast<std::uint64_t>(first + at), from.sizes().vec(),
-                                    to_dtype));
-      }
-      if (into == Kind::integer) b.copy_(a);
-    } else {
-      (to_dtype == DType::uint64 ? b.view(c10::kLong) : b).copy_(by_way_of_int64(a, to_dtype));
-    }
-    return Status(Done{});
-  });
+  return for_blocks(
+      from, to, part.first, [&](const at::Tensor& a, const at::Tensor& b, std::int64_t first) {
+        if (checked && into != Kind::integer) b.copy_(a);
+        if (checked) {
+          const at::Tensor lost = lost_by_cast(a, from_dtype, b, to_dtype);
+          if (lost.any().item<bool>()) {
+            const auto at = lost.flatten().nonzero()[0].item<std::int64_t>();
+            return Status(cast_overflow(text_of(a.reshape(-1)[at]),
+                                        static_cast<std::uint64_t>(first + at), part.shape,
+                                        to_dtype));
+          }
+          if (into == Kind::integer) b.copy_(a);
+        } else {
+          (to_dtype == DType::uint64 ? b.view(c10::kLong) : b).copy_(by_way_of_int64(a, to_dtype));
+        }
+        return Status(Done{});
+      });
 }
 
 }  // namespace regraft

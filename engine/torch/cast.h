@@ -3,10 +3,18 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "base/result.h"
-#include "catalog/dtype.h"
+#include "catalog/catalog.h"
 
 namespace regraft {
+
+// Of which tensor `from` is a part, for messages.
+struct CastPart {
+  std::int64_t first;  // number of its first element, in row-major order
+  Shape shape;
+};
 
 // `to` becomes `from`, of equal shape, as torch's copy_ converts. Where that depends on the
 // machine, for floats outside the range of an integer dtype, the integer is what is left of their
@@ -16,6 +24,6 @@ namespace regraft {
 // integers what is out of their range when truncated. Bool holds everything, and the imaginary part
 // is dropped without a check.
 Status cast_into(const at::Tensor& from, DType from_dtype, const at::Tensor& to, DType to_dtype,
-                 bool checked);
+                 bool checked, const CastPart& part);
 
 }  // namespace regraft

@@ -161,7 +161,7 @@ class Evaluation {
     const at::Tensor number = whole ? at::full({}, std::get<std::int64_t>(value), c10::kLong)
                                     : at::full({}, std::get<double>(value), c10::kDouble);
     REGRAFT_CHECK(cast_into(number, whole ? DType::int64 : DType::float64, as_numbers(words, dtype),
-                            dtype, false));
+                            dtype, false, {}));
     return words;
   }
 
@@ -177,7 +177,7 @@ class Evaluation {
                 : row.to(c10::kDouble).add_(std::get<double>(op.value));
     const at::Tensor words = at::empty(row.sizes(), word_type(node.dtype));
     REGRAFT_CHECK(cast_into(row, whole ? DType::int64 : DType::float64,
-                            as_numbers(words, node.dtype), node.dtype, false));
+                            as_numbers(words, node.dtype), node.dtype, false, {}));
     out.copy_(words.expand(node.shape));
     return Done{};
   }
@@ -195,7 +195,7 @@ class Evaluation {
       const std::int64_t length = std::min(kDrawn, count - first);
       const std::span<double> drawn(chunk.mutable_data_ptr<double>(),
                                     static_cast<std::size_t>(length));
-      standard_normal(op.key, static_cast<std::uint64_t>(first), drawn);
+      standard_normal(op.key, static_cast<std::uint64_t>(op.first + first), drawn);
       for (double& one : drawn) one = op.mean + op.std * one;
       flat.narrow(0, first, length).copy_(chunk.narrow(0, 0, length));
     }
@@ -281,7 +281,8 @@ class Evaluation {
 
   Status write(const Cast& op, const Expr& node, const at::Tensor& out) {
     REGRAFT_TRY(const at::Tensor arg, numbers(*node.args[0]));
-    return cast_into(arg, node.args[0]->dtype, as_numbers(out, node.dtype), node.dtype, op.checked);
+    return cast_into(arg, node.args[0]->dtype, as_numbers(out, node.dtype), node.dtype, op.checked,
+                     {op.first, op.whole ? op.whole->shape : node.shape});
   }
 
   // As a new tensor and not into `out`: torch picks its loops by the strides of both, and they

@@ -82,6 +82,9 @@ struct MigrationOptions {
   // Bytes of memory for buffers: a tensor that takes more is refused, where it is given. Without
   // it, 64 MiB, or as much as the largest tensor needs.
   std::optional<std::uint64_t> max_memory = {};
+  // Bytes of a computed tensor that are computed at a time, about; 0: all of it. What is written is
+  // the same.
+  std::uint64_t tile_size = std::uint64_t{512} << 10;
   // Limits of the readers, by the names of `--limit` in docs/cli.md: {"pickle-depth", 2000}. A name
   // that is none, and a number that is not from 1 to the largest, is an error of the run.
   std::vector<std::pair<std::string, std::uint64_t>> limits = {};

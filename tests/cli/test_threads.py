@@ -48,7 +48,8 @@ def test_what_takes_more_memory_is_refused(regraft, checkpoint, tmp_path):
 @pytest.mark.parametrize("option, value, said", [
     ("--threads", "0", "range 1 to 256"), ("--threads", "257", "range 1 to 256"), ("--threads", "two", "two"),
     ("--max-memory", "", "not a number of bytes"), ("--max-memory", "5MB", "not a number of bytes"),
-    ("--max-memory", "-1", "not a number of bytes"), ("--max-memory", "1.5GiB", "not a number of bytes")])
+    ("--max-memory", "-1", "not a number of bytes"), ("--max-memory", "1.5GiB", "not a number of bytes"),
+    ("--tile-size", "", "not a number of bytes"), ("--tile-size", "1 MiB", "not a number of bytes")])
 def test_values_that_are_none(regraft, checkpoint, option, value, said):
     told = regraft("apply", "spec.yaml", "in.safetensors", "-o", "out.pt", option, value, status=2)
     assert option in told.stderr and said in told.stderr

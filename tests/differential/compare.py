@@ -13,6 +13,7 @@ from reports import text
 REPORT = "report.json"
 DECIDED = {"policy", "expect", "dtype", "shape", "initial", "no-values"}       # aims of which the failing report has decisions
 TIMEOUT = 120
+TILES = ["1", "0", "512KiB"]  # the smallest that there can be, none, and what is taken without being asked
 
 
 def differences(program, case, folder):
@@ -21,7 +22,7 @@ def differences(program, case, folder):
     shared = ["spec.yaml", *sources] + (["-t", case.target] if case.target else []) + case.flags
     shared += [part for setting in case.settings for part in ("--set", setting)]
     apply = [program, "apply", *shared, "-o", case.output, "--report", REPORT, "--no-sync", "--progress", "off",
-             "--threads", "4" if int(folder.name) % 2 else "1"]
+             "--threads", "4" if int(folder.name) % 2 else "1", "--tile-size", TILES[int(folder.name) % len(TILES)]]
     plan = [program, "plan", *shared, "--json"]
     applied = run(apply, folder)
     if applied is None:

@@ -52,6 +52,7 @@ struct Options {
   std::vector<std::string> explain;  // names
   bool verbose = false;              // of them: all rules
   std::vector<std::string> no_passes;
+  std::uint64_t tile_size = kDefaultTileSize;
 };
 
 Options read_options() {
@@ -80,6 +81,8 @@ Options read_options() {
       for (const yaml::Node& name : entry.value.items) options.explain.push_back(name.text);
     else if (entry.key.text == "no_pass")
       for (const yaml::Node& name : entry.value.items) options.no_passes.push_back(name.text);
+    else if (entry.key.text == "tile_size")
+      options.tile_size = bytes_of(entry.value.text).value();
     else if (entry.key.text == "verbose")
       options.verbose = yaml::as_bool(entry.value).value();
     else
@@ -164,9 +167,11 @@ class Case {
     if (options_.output.empty() || diagnostics_.has_errors()) return;
     const auto format = format_for_output(options_.output);
     if (!format) return diagnostics_.add(format.error());
-    schedule_ =
-        make_schedule(*plan_, *program_, inputs_, **format,
-                      {.byte_ranges = passes->byte_ranges, .casts = passes->casts}, diagnostics_);
+    schedule_ = make_schedule(*plan_, *program_, inputs_, **format,
+                              {.byte_ranges = passes->byte_ranges,
+                               .casts = passes->casts,
+                               .tile_size = passes->tiles ? options_.tile_size : 0},
+                              diagnostics_);
   }
 
   bool open_target(CompileInputs& inputs) {

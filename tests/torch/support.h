@@ -39,7 +39,9 @@ class Inputs {
     REQUIRE(bytes.size() == static_cast<std::size_t>(*numel(shape)) * itemsize(dtype));
     Tensor metadata;
     metadata.dtype = dtype;
+    metadata.strides = contiguous_strides(shape);
     metadata.shape = std::move(shape);
+    catalog.tensors.push_back(metadata);
     data_.push_back(std::move(bytes));
     return load(0, static_cast<std::uint32_t>(data_.size() - 1), metadata);
   }
@@ -55,8 +57,10 @@ class Inputs {
         [&](const Load& at, std::span<std::byte> into) {
           ++loads;
           const Words& bytes = data_[at.tensor];
-          REQUIRE(into.size() == bytes.size());
-          std::memcpy(into.data(), bytes.data(), bytes.size());
+          const std::size_t first =
+              static_cast<std::size_t>(at.first) * itemsize(catalog.tensors[at.tensor].dtype);
+          REQUIRE(first + into.size() <= bytes.size());
+          std::memcpy(into.data(), bytes.data() + first, into.size());
           return Status(Done{});
         },
         out);
@@ -89,6 +93,7 @@ class Inputs {
   }
 
   int loads = 0;
+  Catalog catalog;
 
  private:
   std::vector<Words> data_;
