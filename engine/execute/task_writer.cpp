@@ -156,8 +156,7 @@ Status TaskWriter::write_evaluated(const Evaluate& evaluate) {
 
 // `whole`: what messages are about.
 Status TaskWriter::write_values(const Expr& expr, EvaluatorLoads& loads, const Expr& whole) {
-  const std::uint64_t size =
-      static_cast<std::uint64_t>(numel(expr.shape).value_or(0)) * itemsize(expr.dtype);
+  const std::uint64_t size = nbytes(expr);
   std::span<std::byte> values;
   try {
     values = values_.take(size);

@@ -5,6 +5,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/checked.h"
+
 namespace regraft {
 namespace {
 
@@ -242,6 +244,11 @@ ExprPtr interpolate(ExprPtr arg, std::int64_t height, std::int64_t width, Interp
   assert(!antialias || mode != InterpolateMode::nearest);
   const Shape shape = {arg->shape[0], arg->shape[1], height, width};
   return make(Interpolate{mode, antialias}, std::move(arg), shape);
+}
+
+std::uint64_t nbytes(const Expr& expr) {
+  const auto count = static_cast<std::uint64_t>(numel(expr.shape).value_or(INT64_MAX));
+  return checked_mul<std::uint64_t>(count, itemsize(expr.dtype)).value_or(UINT64_MAX);
 }
 
 std::optional<Shape> broadcast(const Shape& a, const Shape& b) {

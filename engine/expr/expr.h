@@ -126,6 +126,9 @@ ExprPtr reduce(ReduceOp op, ExprPtr arg, std::int64_t dim);
 ExprPtr interpolate(ExprPtr arg, std::int64_t height, std::int64_t width, InterpolateMode mode,
                     bool antialias);
 
+// numel x itemsize; the largest number where that is more.
+std::uint64_t nbytes(const Expr& expr);
+
 // torch's broadcasting; empty when the shapes do not fit.
 std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 

@@ -25,9 +25,6 @@ std::int64_t rows_of(const Expr& node) { return node.shape.front(); }
 std::int64_t row_numel(const Expr& node) {
   return rows_of(node) == 0 ? 0 : numel(node.shape).value_or(0) / rows_of(node);
 }
-std::uint64_t nbytes_of(const Expr& node) {
-  return static_cast<std::uint64_t>(numel(node.shape).value_or(0)) * itemsize(node.dtype);
-}
 Shape with_rows(const Expr& node, std::int64_t rows) {
   Shape shape = node.shape;
   shape.front() = rows;
@@ -68,7 +65,7 @@ class Survey {
     if (!seen_.insert(&node).second) return 0;
     if (std::holds_alternative<Load>(node.op)) {
       const auto row = static_cast<std::uint64_t>(row_numel(node)) * itemsize(node.dtype);
-      return std::min(nbytes_of(node), static_cast<std::uint64_t>(rows) * row);
+      return std::min(nbytes(node), static_cast<std::uint64_t>(rows) * row);
     }
     std::uint64_t bytes = 0;
     for (const ExprPtr& arg : node.args) {
@@ -102,7 +99,7 @@ class Survey {
       const Expr* node = open.back();
       open.pop_back();
       if (!seen.insert(node).second) continue;
-      bytes += nbytes_of(*node);
+      bytes += nbytes(*node);
       if (bytes > kRepeated) return false;
       for (const ExprPtr& below : node->args) open.push_back(below.get());
     }
@@ -308,12 +305,12 @@ class Cut {
 
 std::optional<Tiling> tiling(const Expr& expr, std::span<const Catalog* const> catalogs,
                              std::uint64_t size) {
-  if (nbytes_of(expr) == 0 || expr.shape.empty()) return std::nullopt;
+  if (nbytes(expr) == 0 || expr.shape.empty()) return std::nullopt;
   for (const bool strict : {true, false}) {
     Survey survey(catalogs, strict);
     const std::int64_t unit = survey.unit(expr);
     if (unit == 0) continue;
-    const std::uint64_t row = nbytes_of(expr) / static_cast<std::uint64_t>(rows_of(expr));
+    const std::uint64_t row = nbytes(expr) / static_cast<std::uint64_t>(rows_of(expr));
     const std::int64_t wanted =
         static_cast<std::int64_t>(std::min<std::uint64_t>(size / row, INT64_MAX)) / unit * unit;
     if (strict && wanted == 0) continue;

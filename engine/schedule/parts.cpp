@@ -15,17 +15,11 @@ namespace {
 
 using Dims = std::vector<std::int64_t>;
 
-std::uint64_t nbytes_of(const Part& part) {
-  if (const auto* range = std::get_if<CopyRange>(&part)) return range->length;
-  if (const auto* gather = std::get_if<Gather>(&part)) return nbytes(gather->view);
-  return std::get<Repeat>(part).nbytes;
-}
-
 // Parts in a row. What continues the part before it is joined to it.
 class Run {
  public:
   void append(Part part) {
-    const std::uint64_t length = nbytes_of(part);
+    const std::uint64_t length = regraft::nbytes(part);
     if (length == 0) return;
     if (!parts_.empty() && joined(parts_.back(), part)) {
       ends_.back() += length;
@@ -87,10 +81,6 @@ std::uint64_t product(const Shape& shape, std::size_t begin, std::size_t end) {
   return count;
 }
 
-std::uint64_t nbytes_of(const Expr& expr) {
-  return product(expr.shape, 0, expr.shape.size()) * itemsize(expr.dtype);
-}
-
 // A region of a tensor, as stretches of bytes of equal length.
 struct Stretches {
   std::vector<std::uint64_t> begins;
@@ -131,14 +121,14 @@ class Builder {
     const auto known = runs_.find(&expr);
     if (known != runs_.end()) return known->second;
     RunPtr made = addressable(expr) ? make(expr) : nullptr;
-    if (made && made->parts().size() > most_parts(nbytes_of(expr))) made = nullptr;
+    if (made && made->parts().size() > most_parts(nbytes(expr))) made = nullptr;
     runs_.emplace(&expr, made);
     return made;
   }
 
  private:
   RunPtr make(const Expr& expr) {
-    if (nbytes_of(expr) == 0) return std::make_shared<const Run>();
+    if (nbytes(expr) == 0) return std::make_shared<const Run>();
     if (const auto view = as_view(expr, catalogs_)) return of_view(*view);
     return std::visit([&](const auto& op) { return of(op, expr); }, expr.op);
   }
@@ -195,7 +185,7 @@ class Builder {
     const auto element = element_bytes(expr.dtype, op.value);
     if (!element) return nullptr;
     Run run;
-    run.append(Repeat{*element, nbytes_of(expr)});
+    run.append(Repeat{*element, nbytes(expr)});
     return std::make_shared<const Run>(std::move(run));
   }
 
@@ -221,7 +211,7 @@ class Builder {
     if (!arg) return nullptr;
     Run result;
     if (repeats(*arg)) {
-      result.append(Repeat{std::get<Repeat>(arg->parts().front()).element, nbytes_of(expr)});
+      result.append(Repeat{std::get<Repeat>(arg->parts().front()).element, nbytes(expr)});
       return std::make_shared<const Run>(std::move(result));
     }
     const Shape& inner = expr.args[0]->shape;
@@ -231,15 +221,15 @@ class Builder {
       if (inner[i] != 1) inside = true;
       if (inside && inner[i] != expr.shape[front + i]) return nullptr;
     }
-    const std::uint64_t count = nbytes_of(expr) / arg->nbytes();
-    if (count * arg->parts().size() > most_parts(nbytes_of(expr))) return nullptr;
+    const std::uint64_t count = nbytes(expr) / arg->nbytes();
+    if (count * arg->parts().size() > most_parts(nbytes(expr))) return nullptr;
     for (std::uint64_t i = 0; i < count; ++i) result.append(*arg);
     return std::make_shared<const Run>(std::move(result));
   }
 
   RunPtr of(const Cat& op, const Expr& expr) {
     const std::uint64_t rows = product(expr.shape, 0, static_cast<std::size_t>(op.dim));
-    if (rows > most_parts(nbytes_of(expr))) return nullptr;
+    if (rows > most_parts(nbytes(expr))) return nullptr;
     std::vector<RunPtr> args;
     for (const ExprPtr& arg : expr.args) {
       args.push_back(rows == 1 ? run(*arg) : cut(*arg));
@@ -263,7 +253,7 @@ class Builder {
     const auto element = element_bytes(expr.dtype, op.value);
     if (!element) return nullptr;
     Run base;
-    base.append(Repeat{*element, nbytes_of(expr)});
+    base.append(Repeat{*element, nbytes(expr)});
     return laid_over(base, *expr.args[0], op.before, expr);
   }
 
@@ -273,9 +263,9 @@ class Builder {
   }
 
   RunPtr laid_over(const Run& base, const Expr& patch, const Dims& start, const Expr& expr) {
-    if (nbytes_of(patch) == 0) return std::make_shared<const Run>(base);
-    const auto places = stretches(expr.shape, start, patch.shape, itemsize(expr.dtype),
-                                  most_parts(nbytes_of(expr)));
+    if (nbytes(patch) == 0) return std::make_shared<const Run>(base);
+    const auto places =
+        stretches(expr.shape, start, patch.shape, itemsize(expr.dtype), most_parts(nbytes(expr)));
     if (!places) return nullptr;
     const bool whole = places->begins.size() == 1;
     const RunPtr above = whole ? run(patch) : cut(patch);
@@ -292,13 +282,13 @@ class Builder {
       taken += places->length;
       if (too_many(result, expr)) return nullptr;
     }
-    result.append(base, at, nbytes_of(expr));
+    result.append(base, at, nbytes(expr));
     return std::make_shared<const Run>(std::move(result));
   }
 
   RunPtr of(const Narrow& op, const Expr& expr) {
     if (op.step == 1) return selected(op.dim, {{op.start, op.length}}, expr);
-    if (static_cast<std::uint64_t>(op.length) > most_parts(nbytes_of(expr))) return nullptr;
+    if (static_cast<std::uint64_t>(op.length) > most_parts(nbytes(expr))) return nullptr;
     std::vector<std::pair<std::int64_t, std::int64_t>> spans;
     for (std::int64_t i = 0; i < op.length; ++i) spans.emplace_back(op.start + i * op.step, 1);
     return selected(op.dim, spans, expr);
@@ -311,7 +301,7 @@ class Builder {
         ++spans.back().second;
       else
         spans.emplace_back(one, 1);
-      if (spans.size() > most_parts(nbytes_of(expr))) return nullptr;
+      if (spans.size() > most_parts(nbytes(expr))) return nullptr;
     }
     return selected(op.dim, spans, expr);
   }
@@ -327,7 +317,7 @@ class Builder {
         product(arg.shape, dim + 1, arg.shape.size()) * itemsize(expr.dtype);
     const auto row = inner * static_cast<std::uint64_t>(arg.shape[dim]);
     const auto count = checked_mul(rows, static_cast<std::uint64_t>(spans.size()));
-    if (!count || *count > most_parts(nbytes_of(expr))) return nullptr;
+    if (!count || *count > most_parts(nbytes(expr))) return nullptr;
     const RunPtr bytes = cut(arg);
     if (!bytes) return nullptr;
     Run result;
@@ -350,7 +340,7 @@ class Builder {
     return run.parts().size() == 1 && std::holds_alternative<Repeat>(run.parts().front());
   }
   static bool too_many(const Run& run, const Expr& expr) {
-    return run.parts().size() > most_parts(nbytes_of(expr));
+    return run.parts().size() > most_parts(nbytes(expr));
   }
 
   std::span<const Catalog* const> catalogs_;

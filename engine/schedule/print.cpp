@@ -53,12 +53,6 @@ struct TextOf {
   }
 };
 
-std::uint64_t nbytes_of(const Part& part) {
-  if (const auto* range = std::get_if<CopyRange>(&part)) return range->length;
-  if (const auto* gather = std::get_if<Gather>(&part)) return nbytes(gather->view);
-  return std::get<Repeat>(part).nbytes;
-}
-
 std::string to_text(const ScheduledStorage& storage) {
   const std::string_view way = storage.checksum == Checksum::none      ? ""
                                : storage.checksum == Checksum::compute ? ", crc computed"
@@ -89,7 +83,7 @@ std::string print(const Schedule& schedule, const Inputs& inputs) {
     const Parts* parts = parts_of(storage.origin);
     if (parts && parts->parts.size() > 1)
       for (const Part& part : parts->parts)
-        out += "  " + bytes(nbytes_of(part)) + ", " + std::visit(TextOf{catalogs}, part) + "\n";
+        out += "  " + bytes(nbytes(part)) + ", " + std::visit(TextOf{catalogs}, part) + "\n";
   }
   for (const ScheduledTensor& scheduled : schedule.tensors) {
     const Tensor& tensor = scheduled.tensor;

@@ -6,7 +6,7 @@
 
 #include "base/checked.h"
 #include "expr/convert.h"
-#include "expr/tiles.h"
+#include "schedule/effort.h"
 #include "schedule/gather_way.h"
 #include "schedule/parts.h"
 #include "schedule/storages.h"
@@ -90,7 +90,7 @@ class Scheduler {
       return std::nullopt;
     }
     schedule_.layout = std::move(layout).value();
-    count_bytes();
+    count_effort(schedule_, catalogs_, options_.tile_size);
     check_memory();
     if (diagnostics_.error_count() > errors_before) return std::nullopt;
     return std::move(schedule_);
@@ -133,7 +133,7 @@ class Scheduler {
       piece.steps = planned.steps();
       if (loads.empty()) piece.made_for = place_in_target(planned);
       resolve_view(piece);
-      if (!addressable(*planned.expr)) {
+      if (nbytes(*planned.expr) > INT64_MAX) {
         refuse(Code::limit_exceeded,
                "the tensor " + quoted(planned.name) + " of shape " +
                    to_string(planned.expr->shape) + " has more bytes than a file can have",
@@ -191,11 +191,6 @@ class Scheduler {
   // torch loads no other.
   static bool may_require_grad(DType dtype) {
     return kind(dtype) == Kind::floating || kind(dtype) == Kind::complex;
-  }
-
-  static bool addressable(const Expr& expr) {
-    const auto count = static_cast<std::uint64_t>(numel(expr.shape).value_or(INT64_MAX));
-    return checked_mul(count, itemsize(expr.dtype)).value_or(UINT64_MAX) <= INT64_MAX;
   }
 
   // The tensor whose flags the output has: what reached the name, or else the target's own.
@@ -481,69 +476,18 @@ class Scheduler {
     storage.checksum = storage.known_crc && !options_.verify ? Checksum::reuse : Checksum::compute;
   }
 
-  void count_bytes() {
-    schedule_.bytes_written = schedule_.layout.size;
-    for (ScheduledStorage& storage : schedule_.storages) {
-      if (const auto* range = std::get_if<CopyRange>(&storage.origin)) {
-        schedule_.bytes_read += range->length;
-      } else if (const auto* gather = std::get_if<Gather>(&storage.origin)) {
-        storage.buffers = count_gather(*gather);
-      } else if (const auto* parts = parts_of(storage.origin)) {
-        for (const Part& part : parts->parts) {
-          if (const auto* one = std::get_if<CopyRange>(&part)) schedule_.bytes_read += one->length;
-          if (const auto* one = std::get_if<Gather>(&part))
-            storage.buffers = std::max(storage.buffers, count_gather(*one));
-        }
-        if (std::holds_alternative<Convert>(storage.origin)) storage.buffers += kCopyBlock;
-      } else {
-        storage.buffers = count_evaluated(std::get<Evaluate>(storage.origin), storage.nbytes);
-      }
-    }
-    std::uint64_t most = 0;
-    for (const ScheduledTensor& tensor : schedule_.tensors)
-      most = std::max(most, buffers_of(tensor));
-    schedule_.peak_bytes = most + 2 * kCopyBlock;  // one block read, one to be written
-  }
-
-  [[nodiscard]] std::uint64_t buffers_of(const ScheduledTensor& tensor) const {
-    // Strided tensors of a storage that is written whole are read again for their digests.
-    return std::max(schedule_.storages[tensor.tensor.storage].buffers,
-                    gather_bytes(view_of(0, tensor.tensor)));
-  }
-
   void check_memory() {
     if (!options_.max_memory || schedule_.peak_bytes <= *options_.max_memory) return;
     const auto most = std::ranges::max_element(
-        schedule_.tensors, {}, [&](const ScheduledTensor& tensor) { return buffers_of(tensor); });
-    const bool any = most != schedule_.tensors.end() && buffers_of(*most) > kCopyBlock;
+        schedule_.tensors, {},
+        [&](const ScheduledTensor& tensor) { return buffers_of(schedule_, tensor); });
+    const bool any = most != schedule_.tensors.end() && buffers_of(schedule_, *most) > kCopyBlock;
     refuse(Code::limit_exceeded,
            (any ? "the tensor " + quoted(most->tensor.name) + " takes " : "copying takes ") +
                std::to_string(schedule_.peak_bytes) + " bytes of memory, and --max-memory is " +
                std::to_string(*options_.max_memory),
            "--max-memory " + std::to_string(schedule_.peak_bytes) +
                (any ? ", or " + remedy(plan_.tensors[most->planned]) : std::string()));
-  }
-
-  // Memory that it takes, in tiles where it can be had.
-  std::uint64_t count_evaluated(Evaluate& evaluate, std::uint64_t nbytes_of_all) {
-    std::uint64_t whole = nbytes_of_all;
-    for (const Load& loaded : loads_of(*evaluate.expr)) {
-      const Tensor& tensor = tensor_of(loaded);
-      schedule_.bytes_read += nbytes(tensor);
-      whole += nbytes(tensor) + gather_bytes(view_of(loaded.input, tensor));
-    }
-    if (options_.tile_size == 0) return whole;
-    const auto tiles = tiling(*evaluate.expr, catalogs_, options_.tile_size);
-    if (!tiles) return whole;
-    evaluate.rows = tiles->rows;
-    return tiles->bytes;
-  }
-
-  // Memory that it takes.
-  std::uint64_t count_gather(const Gather& gather) {
-    const auto [begin, end] = byte_extent(gather.view);
-    schedule_.bytes_read += end - begin;
-    return gather_bytes(gather.view);
   }
 
   const Plan& plan_;
@@ -557,6 +501,12 @@ class Scheduler {
 };
 
 }  // namespace
+
+std::uint64_t nbytes(const Part& part) {
+  if (const auto* range = std::get_if<CopyRange>(&part)) return range->length;
+  if (const auto* gather = std::get_if<Gather>(&part)) return nbytes(gather->view);
+  return std::get<Repeat>(part).nbytes;
+}
 
 const Parts* parts_of(const Origin& origin) {
   if (const auto* convert = std::get_if<Convert>(&origin)) return &convert->parts;

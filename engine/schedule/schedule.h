@@ -32,6 +32,7 @@ struct Repeat {
 };
 // What lies one after the other, without anything being computed; none is empty.
 using Part = std::variant<CopyRange, Gather, Repeat>;
+std::uint64_t nbytes(const Part& part);
 struct Parts {
   std::vector<Part> parts;
 };
