@@ -164,6 +164,11 @@ std::string_view source_line(std::string_view text, int number) {
   return text;
 }
 
+const Location& nowhere() {
+  static const Location unknown;
+  return unknown;
+}
+
 Location file_location(std::string file, std::optional<std::uint64_t> offset, std::string key) {
   Location where;
   where.file = std::move(file);

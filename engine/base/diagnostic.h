@@ -34,6 +34,9 @@ struct Location {
   [[nodiscard]] const std::string& path() const { return text ? text->path : file; }
 };
 
+// The unknown place, for what may point to one.
+const Location& nowhere();
+
 // Line `number` (from 1) without its line break and byte order mark; empty past the end.
 std::string_view source_line(std::string_view text, int number);
 

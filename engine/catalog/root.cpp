@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cassert>
 #include <string_view>
-#include <unordered_map>
 
+#include "base/name_table.h"
 #include "base/nearest.h"
 #include "catalog/catalog.h"
 
@@ -258,11 +258,12 @@ class RootSearch {
     const std::string& path = containers[root].path;
     const std::size_t prefix = root == 0 ? 0 : path.size() + 1;
 
-    std::unordered_map<std::string, std::uint32_t> seen;  // full name -> container, both before
-    seen.reserve(below_[root]);
-    std::vector<Tensor> inside;
-    inside.reserve(below_[root]);
-    for (Tensor& tensor : catalog_.tensors) {
+    // Those inside move up to the front; their names are cut last.
+    std::vector<Tensor>& tensors = catalog_.tensors;
+    NameTable seen(below_[root]);
+    const auto name_of = [&](std::uint32_t one) -> std::string_view { return tensors[one].name; };
+    std::uint32_t inside = 0;
+    for (Tensor& tensor : tensors) {
       if (renumbered[tensor.container] == kOutside) {
         catalog_.extras.push_back(
             {std::move(tensor.name),
@@ -272,20 +273,23 @@ class RootSearch {
              tensor.place, optimizer_of(tensor.container)});
         continue;
       }
-      const auto [other, fresh] = seen.emplace(tensor.name, tensor.container);
-      if (!fresh) {
+      const std::uint32_t other = seen.put(tensor.name, inside, name_of);
+      if (other != inside) {
         return error(Code::tensor_corrupt, where(),
                      "two tensors have the dotted name " + quoted(tensor.name) + ": " +
-                         key_in_container(other->second, tensor.name) + " and " +
+                         key_in_container(tensors[other].container, tensor.name) + " and " +
                          key_in_container(tensor.container, tensor.name),
                      "save the checkpoint without one of them");
       }
+      if (&tensor != &tensors[inside]) tensors[inside] = std::move(tensor);
+      ++inside;
+    }
+    tensors.resize(inside);
+    for (Tensor& tensor : tensors) {
       assert(tensor.name.size() >= prefix);
       tensor.name.erase(0, prefix);
       tensor.container = renumbered[tensor.container];
-      inside.push_back(std::move(tensor));
     }
-    catalog_.tensors = std::move(inside);
 
     std::vector<Container> kept;
     kept.reserve(next);

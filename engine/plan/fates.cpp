@@ -65,12 +65,12 @@ Disposition disposition_of(const PlannedTensor& planned) {
 void assign_fates(const Inputs& inputs, const Names& names, Plan& plan) {
   Fates fates(inputs, plan);
   for (const DroppedLoad& dropped : names.dropped)
-    fates.set(dropped.load, {Disposition::dropped, dropped.rule, {}, {}});
+    fates.set(dropped.load, {Disposition::dropped, dropped.rule, {}});
   if (!plan.complete) {
     // What is still under way when a rule fails has no other fate.
     for (const Live& live : names.results)
       for (const Load& load : loads_of(*live.expr))
-        fates.set(load, {Disposition::error, kNone, {}, {}});
+        fates.set(load, {Disposition::error, kNone, {}});
     return;
   }
   for (const UnexpectedResult& result : plan.unexpected) {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <deque>
-#include <unordered_map>
 
+#include "base/name_table.h"
 #include "spec/use.h"
 #include "verbs/rewrite.h"
 
@@ -67,15 +67,14 @@ class Flow {
   void start() {
     std::size_t count = 0;
     for (const Catalog* source : inputs_.sources) count += source->tensors.size();
-    by_name_.reserve(count);
+    by_name_ = NameTable(count);
     for (std::uint32_t input = 0; input < inputs_.sources.size(); ++input) {
       const std::vector<Tensor>& tensors = inputs_.sources[input]->tensors;
       for (std::uint32_t i = 0; i < tensors.size(); ++i) {
         const std::uint32_t item =
             append(tensors[i].name, load(input, i, tensors[i]), kNone, last_);
         items_[item].order = item;
-        const auto [there, first] = by_name_.emplace(items_[item].name, item);
-        if (first)
+        if (enter(item) == item)
           wait(item, 0);
         else
           fail(error(Code::collision, {},
@@ -101,6 +100,15 @@ class Flow {
     else
       items_[item.next].previous = index;
     return index;
+  }
+
+  // The item that is alive under the name of this one: this one, where there was none.
+  std::uint32_t enter(std::uint32_t item) {
+    std::uint32_t& there =
+        by_name_.put(items_[item].name, item,
+                     [&](std::uint32_t one) -> std::string_view { return items_[one].name; });
+    if (!items_[there].alive) there = item;
+    return there;
   }
 
   void unlink(std::uint32_t index, std::uint32_t rule) {
@@ -202,7 +210,6 @@ class Flow {
 
   void drop(std::uint32_t item, std::uint32_t rule) {
     for (const Load& load : loads_of(*items_[item].expr)) names_.dropped.push_back({load, rule});
-    by_name_.erase(items_[item].name);
     unlink(item, rule);
   }
 
@@ -223,10 +230,7 @@ class Flow {
     report(rule, std::move(effect.errors));
     // All names that go, go before any result is put: swaps work.
     std::vector<bool> consumed(matched.size(), false), put_again(matched.size(), false);
-    for (const std::uint32_t i : effect.consumed) {
-      consumed[i] = true;
-      by_name_.erase(items_[matched[i]].name);
-    }
+    for (const std::uint32_t i : effect.consumed) consumed[i] = true;
     std::vector<std::uint32_t> behind = matched;  // where the next result of a match is put
     struct Parts {
       std::uint32_t of = 0, put = 0;
@@ -305,8 +309,8 @@ class Flow {
 
   void enter(std::uint32_t rule, const std::vector<std::uint32_t>& fresh) {
     for (const std::uint32_t item : fresh) {
-      const auto [there, first] = by_name_.emplace(items_[item].name, item);
-      if (first) {
+      const std::uint32_t there = enter(item);
+      if (there == item) {
         wait(item, rule + 1);
         continue;
       }
@@ -314,7 +318,7 @@ class Flow {
           error(Code::collision, program_.rules[rule].where,
                 "two tensors are named " + quoted(items_[item].name) + " after this rule",
                 "drop one of them first, or give it another name");
-      problem.notes.push_back(history(there->second));
+      problem.notes.push_back(history(there));
       problem.notes.push_back(history(item));
       fail(std::move(problem));
     }
@@ -340,7 +344,7 @@ class Flow {
   std::vector<std::size_t> first_pattern_;                    // rule -> its first pattern
   std::vector<std::vector<Waiting>> buckets_;                 // by rule
   std::deque<Item> items_;  // addresses stay: names are keys below and views in matches
-  std::unordered_map<std::string_view, std::uint32_t> by_name_;
+  NameTable by_name_;       // of those alive, and of some that went
   std::uint32_t first_ = kNone, last_ = kNone;
   const Rule* running_ = nullptr;  // null before the first
   Names names_;

@@ -35,9 +35,9 @@ struct PlannedTensor {
   std::vector<Load> from;        // source tensors that reached the name, also where it was skipped
   std::optional<DType> result_dtype;  // of what reached the name, before the policies
   Shape result_shape;
-  std::string detail;            // "target's own kept", "cast float32 -> float16"
-  std::string_view policy_word;  // "keep"; empty: no policy had a say
-  Location policy;               // the case in the spec; unknown for a default
+  std::string detail;                   // "target's own kept", "cast float32 -> float16"
+  std::string_view policy_word;         // "keep"; empty: no policy had a say
+  const Location* policy = &nowhere();  // the case in the spec, as the program has it
   // The name that reached it, to which it is tied in the target, where its own was not reached.
   std::optional<std::string> tied_to;
   bool untied = false;                 // was tied in source or target and now stands alone
@@ -55,14 +55,14 @@ struct UnexpectedResult {
   Shape shape;
   std::vector<Load> from;
   std::string_view policy_word;  // "error", "drop", "keep"
-  Location policy;
+  const Location* policy = &nowhere();
 };
 
 struct SourceFate {
   Disposition disposition = Disposition::error;
   std::uint32_t rule = kNone;  // that dropped it
   std::string_view policy_word;
-  Location policy;
+  const Location* policy = &nowhere();
 };
 
 struct RuleUse {

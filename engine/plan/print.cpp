@@ -40,7 +40,7 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
     if (planned.expr)
       out += " " + std::string(name(planned.expr->dtype)) + " " + to_string(planned.expr->shape);
     out += sources(planned, inputs) + rules(plan, planned.step) +
-           at(planned.policy, planned.policy_word);
+           at(*planned.policy, planned.policy_word);
     if (planned.tied_to) out += " tied to " + printable(*planned.tied_to);
     if (planned.untied) out += " untied";
     if (planned.expr && planned.lossy) out += " lossy";
@@ -54,14 +54,14 @@ std::string print(const Plan& plan, const Program& program, const Inputs& inputs
     if (planned.optimized) out += "  optimized: " + to_string(*planned.optimized, all) + "\n";
   }
   for (const UnexpectedResult& result : plan.unexpected)
-    out += "unexpected " + printable(result.name) + at(result.policy, result.policy_word) + "\n";
+    out += "unexpected " + printable(result.name) + at(*result.policy, result.policy_word) + "\n";
   for (std::size_t input = 0; input < plan.sources.size(); ++input)
     for (std::size_t i = 0; i < plan.sources[input].size(); ++i) {
       const SourceFate& fate = plan.sources[input][i];
       out += "source " + printable(inputs.sources[input]->tensors[i].name) + ": " +
              std::string(name(fate.disposition));
       if (fate.rule != kNone) out += " by rule " + std::to_string(fate.rule + 1);
-      out += at(fate.policy, fate.policy_word) + "\n";
+      out += at(*fate.policy, fate.policy_word) + "\n";
     }
   for (std::size_t i = 0; i < plan.rules.size(); ++i) {
     out += "rule " + std::to_string(i + 1) + " " + std::string(program.rules[i].verb->name()) +

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_map>
+
+#include "base/name_table.h"
 
 namespace regraft {
 namespace {
@@ -62,9 +63,9 @@ class Matcher {
         unexpected(result);
         continue;
       }
-      PlannedTensor planned = from_result(result.name, result);
+      PlannedTensor& planned = plan_.tensors.emplace_back();
+      take(result, planned);
       finish(planned, result.expr, result.expr);
-      plan_.tensors.push_back(std::move(planned));
     }
     violations_.report(program_, diagnostics_);
   }
@@ -72,8 +73,9 @@ class Matcher {
   void with_target() {
     const Catalog& target = *inputs_.target;
     const TiedNames ties(target);
-    by_name_.reserve(results_.size());
-    for (std::uint32_t i = 0; i < results_.size(); ++i) by_name_.emplace(results_[i].name, i);
+    by_name_ = NameTable(results_.size());
+    for (std::uint32_t i = 0; i < results_.size(); ++i)
+      by_name_.put(results_[i].name, i, [&](std::uint32_t one) { return name_of(one); });
     plan_.tensors.reserve(target.tensors.size());
     for (std::uint32_t i = 0; i < target.tensors.size(); ++i) one(i, ties);
     unexpected();
@@ -81,14 +83,13 @@ class Matcher {
   }
 
  private:
-  PlannedTensor from_result(const std::string& name, const Live& result) const {
-    PlannedTensor planned;
-    planned.name = name;
+  // What the rules made of the name.
+  static void take(const Live& result, PlannedTensor& planned) {
+    planned.name = result.name;
     planned.step = result.step;
     planned.from = loads_of(*result.expr);
     planned.result_dtype = result.expr->dtype;
     planned.result_shape = result.expr->shape;
-    return planned;
   }
 
   // False, and said, when a tensor that it loads is of a kind that nothing can be made of.
@@ -143,7 +144,7 @@ class Matcher {
       planned.detail += "; " + settled.detail;
     } else {
       planned.policy_word = chosen.word;
-      planned.policy = chosen.where;
+      planned.policy = &chosen.where;
       planned.detail = settled.detail;
     }
     planned.lossy = planned.lossy || settled.lossy;
@@ -176,33 +177,34 @@ class Matcher {
   // The result that reaches a target name: its own, or one that reaches a name it is tied to.
   const Live* reaching(std::uint32_t index, const TiedNames& ties, PlannedTensor& planned) {
     const Catalog& target = *inputs_.target;
-    const auto own = by_name_.find(target.tensors[index].name);
-    const Live* chosen = own == by_name_.end() ? nullptr : &results_[own->second];
+    const Live* chosen = result_named(target.tensors[index].name);
     for (const std::uint32_t member : ties.group(index)) {
-      const auto other = by_name_.find(target.tensors[member].name);
-      if (other == by_name_.end() || member == index) continue;
-      const Live& result = results_[other->second];
+      const Live* other = member == index ? nullptr : result_named(target.tensors[member].name);
+      if (!other) continue;
       if (!chosen) {
-        chosen = &result;
-        planned.tied_to = result.name;
-      } else if (identity(*chosen->expr, all_) != identity(*result.expr, all_)) {
-        conflict_ = &result;
+        chosen = other;
+        planned.tied_to = other->name;
+      } else if (identity(*chosen->expr, all_) != identity(*other->expr, all_)) {
+        conflict_ = other;
       }
     }
     return chosen;
   }
 
+  std::string_view name_of(std::uint32_t result) const { return results_[result].name; }
+  const Live* result_named(std::string_view name) const {
+    const std::uint32_t found =
+        by_name_.find(name, [&](std::uint32_t one) { return name_of(one); });
+    return found == NameTable::kNone ? nullptr : &results_[found];
+  }
+
   void one(std::uint32_t index, const TiedNames& ties) {
     const Tensor& target = inputs_.target->tensors[index];
-    PlannedTensor planned;
+    PlannedTensor& planned = plan_.tensors.emplace_back();
     conflict_ = nullptr;
     surround_.reset();
     const Live* result = reaching(index, ties, planned);
-    if (result) {
-      std::optional<std::string> tied_to = std::move(planned.tied_to);
-      planned = from_result(target.name, *result);
-      planned.tied_to = std::move(tied_to);
-    }
+    if (result) take(*result, planned);
     planned.name = target.name;
     planned.target = index;
     if (conflict_) {
@@ -213,7 +215,6 @@ class Matcher {
     } else {
       settle(target, inputs_.target->tensors[ties.first(index)].name, result, planned);
     }
-    plan_.tensors.push_back(std::move(planned));
   }
 
   void settle(const Tensor& target, std::string_view tied_as, const Live* result,
@@ -253,7 +254,7 @@ class Matcher {
       planned.decision = Decision::error;
       planned.detail = "`fill` is " + to_string(*number) + ", which no " +
                        std::string(name(expr->dtype)) + " can be";
-      violations_.add(Code::shape_mismatch, planned.policy, planned.name, planned.detail,
+      violations_.add(Code::shape_mismatch, *planned.policy, planned.name, planned.detail,
                       "give a number that the dtype holds, or `fill: keep`");
       return false;
     }
@@ -264,15 +265,17 @@ class Matcher {
   }
 
   void unexpected() {
-    std::unordered_map<std::string_view, bool> known;
-    known.reserve(inputs_.target->tensors.size());
-    for (const Tensor& tensor : inputs_.target->tensors) known.emplace(tensor.name, true);
+    const std::vector<Tensor>& tensors = inputs_.target->tensors;
+    const auto name_of = [&](std::uint32_t one) -> std::string_view { return tensors[one].name; };
+    NameTable known(tensors.size());
+    for (std::uint32_t i = 0; i < tensors.size(); ++i) known.put(tensors[i].name, i, name_of);
     for (const Live& result : results_)
-      if (!known.contains(result.name)) unexpected(result);
+      if (known.find(result.name, name_of) == NameTable::kNone) unexpected(result);
   }
 
   void unexpected(const Live& result) {
-    PlannedTensor planned = from_result(result.name, result);
+    PlannedTensor planned;
+    take(result, planned);
     ExprPtr expr = result.expr;
     const Situation situation{result.name, nullptr,     nullptr,
                               result.expr, result.name, inputs_.alias_of(result.name)};
@@ -292,7 +295,7 @@ class Matcher {
   Plan& plan_;
   Diagnostics& diagnostics_;
   Violations violations_;
-  std::unordered_map<std::string_view, std::uint32_t> by_name_;
+  NameTable by_name_;  // results
   // Of the name that is being settled.
   const Live* conflict_ = nullptr;
   std::optional<Surround> surround_;

@@ -511,7 +511,7 @@ class Explainer {
     };
     const auto is_named = [&](PolicyKind kind) {
       const PolicyCase& chosen = program_.policy(kind).case_for(planned.name);
-      return chosen.word == planned.policy_word && is_same_place(chosen.where, planned.policy);
+      return chosen.word == planned.policy_word && is_same_place(chosen.where, *planned.policy);
     };
     if (planned.target == kNone) return add(PolicyKind::unexpected);
     if (planned.from.empty()) return add(PolicyKind::missing);

@@ -248,7 +248,7 @@ class JsonReport {
     entry["target_shape"] = target ? Json(target->shape) : Json();
     entry["target_dtype"] = target ? Json(name(target->dtype)) : Json();
     entry["rules"] = steps(planned.step);
-    entry["policy"] = policy(planned.policy_word, planned.policy);
+    entry["policy"] = policy(planned.policy_word, *planned.policy);
     entry["detail"] = text(scrub_(planned.detail));
     entry["tied_to"] = planned.tied_to ? text(*planned.tied_to) : Json();
     entry["untied"] = planned.untied;
@@ -297,7 +297,7 @@ class JsonReport {
         entry["sources"] = source_names(result.from);
         entry["shape"] = result.shape;
         entry["dtype"] = name(result.dtype);
-        entry["policy"] = policy(result.policy_word, result.policy);
+        entry["policy"] = policy(result.policy_word, *result.policy);
         item(entry);
       }
     });
@@ -319,7 +319,7 @@ class JsonReport {
           entry["rule"] = rule ? Json(fate.rule + 1) : Json();
           entry["file"] = rule ? used_file(*rule) : Json();
           entry["line"] = rule ? line_or_null(rule->where.line) : Json();
-          entry["policy"] = policy(fate.policy_word, fate.policy);
+          entry["policy"] = policy(fate.policy_word, *fate.policy);
           item(entry);
         }
     });

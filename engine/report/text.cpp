@@ -324,7 +324,7 @@ class TextReport {
       const std::string said = cast_of(planned);
       // Of an adapted tensor the place is that of the shape's case.
       const bool decided_here = planned.decision != Decision::adapted;
-      shown.add(planned.name, {said, said}, decided_here ? place(planned.policy) : std::string(),
+      shown.add(planned.name, {said, said}, decided_here ? place(*planned.policy) : std::string(),
                 member(planned));
     }
   }
@@ -366,7 +366,7 @@ class TextReport {
             .append("with ")
             .append(printable(*planned.tied_to))
             .append(", which it is tied to in the target");
-      if (!detail.empty()) changed.add(planned.name, {detail, detail}, place(planned.policy), "");
+      if (!detail.empty()) changed.add(planned.name, {detail, detail}, place(*planned.policy), "");
     }
     shown.add_line({said, "", std::move(members), count});
     for (Line& line : changed.all_lines(options_.verbose)) {
@@ -379,7 +379,7 @@ class TextReport {
     Row& shown = row(status, tone);
     for (const PlannedTensor& planned : report_.plan->tensors)
       if (planned.decision == decision)
-        shown.add(planned.name, said_of(planned), place(planned.policy), member(planned));
+        shown.add(planned.name, said_of(planned), place(*planned.policy), member(planned));
   }
 
   // What stands behind the name of a tensor that was not simply loaded.
@@ -473,7 +473,7 @@ class TextReport {
                                : result.policy_word == "keep" ? "kept"
                                                               : "dropped by the policy";
       shown.add(result.name, {said, said},
-                refused ? std::string(kNotAllowed) : place(result.policy),
+                refused ? std::string(kNotAllowed) : place(*result.policy),
                 member(result.name, result.shape, result.dtype, result.from));
     }
   }

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
 #include <utility>
+
+#include "base/name_table.h"
 
 namespace regraft::json {
 namespace {
@@ -134,7 +135,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
   struct Open {
     Value value;
     std::string key;
-    std::unordered_set<std::string> keys;  // in use from kFewMembers members on
+    NameSet keys;  // in use from kFewMembers members on
 
     // `all`: no member is kept, so each key is.
     bool has(const std::string& name, bool all) {
@@ -143,7 +144,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
       }
       if (keys.empty())
         for (auto& entry : value.entries) keys.insert(entry.key);
-      return !keys.insert(name).second;
+      return !keys.insert(name);
     }
   };
 

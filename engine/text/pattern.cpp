@@ -2,6 +2,7 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/utf8.h"
@@ -150,6 +151,20 @@ int Pattern::group_count() const {
 }
 const std::vector<std::pair<std::string, int>>& Pattern::group_names() const {
   return impl_->group_names;
+}
+
+std::string Pattern::prefix() const {
+  if (is_literal()) return text();
+  // Found at the beginning alone. Of all texts that say so this knows the plain ones.
+  const std::string& text = impl_->text;
+  if (!text.starts_with('^') || text.find('|') != text.npos) return {};
+  if (text.size() > 1 && std::string_view("*+?{").find(text[1]) != text.npos) return {};
+  // What lies between the bounds of what is matched begins as both do.
+  constexpr int kLongest = 64;
+  std::string low, high;
+  if (!impl_->re2->PossibleMatchRange(&low, &high, kLongest)) return {};
+  const auto ends = std::ranges::mismatch(low, high);
+  return {low.begin(), ends.in1};
 }
 
 bool Pattern::found_in(std::string_view name) const {

@@ -35,6 +35,8 @@ class Pattern {
   // (name, group) in order of groups.
   [[nodiscard]] const std::vector<std::pair<std::string, int>>& group_names() const;
 
+  // What every name in which it is found begins with; may be less than that, or nothing.
+  [[nodiscard]] std::string prefix() const;
   [[nodiscard]] bool found_in(std::string_view name) const;
   // The first place at or after `start` where the pattern is found.
   [[nodiscard]] std::optional<Found> find(std::string_view name, std::size_t start = 0) const;
@@ -46,8 +48,9 @@ class Pattern {
   std::shared_ptr<const Impl> impl_;
 };
 
-// Many patterns at once. Literals by hash, the others by RE2::Set; when a set cannot be built or
-// runs out of memory while matching, one by one: the answer is the same. Thread-compatible.
+// Many patterns at once. Literals by hash, those whose prefix few others have by the hash of that,
+// the others by RE2::Set; when a set cannot be built or runs out of memory while matching, one by
+// one: the answer is the same. Thread-compatible.
 class PatternSet {
  public:
   // `max_memory`: of the set, bytes; tests give it little. Indexes are those of `patterns`.

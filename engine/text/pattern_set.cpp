@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace {
 // Patterns of one RE2::Set. Its automaton grows faster than the number of patterns, and a set that
 // is ordered behind a match need not be asked.
 constexpr std::size_t kSetSize = 128;
+// Patterns that have one prefix are asked one by one, and prefixes of each length are looked up by
+// themselves: where there are more, a set is faster.
+constexpr std::size_t kMostOfPrefix = 4, kMostLengths = 16;
 
 struct TextHash {
   using is_transparent = void;
@@ -77,10 +81,47 @@ class Group {
 
 }  // namespace
 
+// Indexes of patterns, rising, by a text that all of them have.
+using ByText = std::unordered_map<std::string, std::vector<std::size_t>, TextHash, std::equal_to<>>;
+
 struct PatternSet::Impl {
   std::vector<Pattern> patterns;
-  std::unordered_map<std::string, std::vector<std::size_t>, TextHash, std::equal_to<>> literals;
-  std::vector<std::unique_ptr<Group>> groups;  // by their indexes
+  ByText literals;
+  ByText prefixes;
+  std::vector<std::size_t> lengths;            // of the prefixes, each once
+  std::vector<std::unique_ptr<Group>> groups;  // of the others, by their indexes
+
+  // Takes those among `others` whose prefix says enough.
+  void find_prefixes(std::vector<std::size_t>& others) {
+    std::map<std::size_t, std::size_t> patterns_of;  // by length
+    for (const std::size_t index : others)
+      if (std::string prefix = patterns[index].prefix(); !prefix.empty())
+        prefixes[std::move(prefix)].push_back(index);
+    std::erase_if(prefixes, [](const auto& one) { return one.second.size() > kMostOfPrefix; });
+    for (const auto& [prefix, indexes] : prefixes) patterns_of[prefix.size()] += indexes.size();
+    for (const auto& [length, count] : patterns_of) lengths.push_back(length);
+    std::ranges::sort(lengths, std::greater(), [&](std::size_t one) { return patterns_of[one]; });
+    if (lengths.size() > kMostLengths) lengths.resize(kMostLengths);
+    std::erase_if(prefixes, [&](const auto& one) {
+      return std::ranges::find(lengths, one.first.size()) == lengths.end();
+    });
+    std::vector<bool> taken(patterns.size());
+    for (const auto& [prefix, indexes] : prefixes)
+      for (const std::size_t index : indexes) taken[index] = true;
+    std::erase_if(others, [&](std::size_t index) { return taken[index]; });
+  }
+
+  // The first from `from` on and before `best` that is found in the name; `best` if there is none.
+  std::size_t first_by_prefix(std::string_view name, std::size_t from, std::size_t best) const {
+    for (const std::size_t length : lengths) {
+      if (length > name.size()) continue;
+      const auto same = prefixes.find(name.substr(0, length));
+      if (same == prefixes.end()) continue;
+      for (const std::size_t index : same->second)
+        if (index >= from && index < best && patterns[index].found_in(name)) best = index;
+    }
+    return best;
+  }
 };
 
 PatternSet::PatternSet(std::vector<Pattern> patterns, std::int64_t max_memory) {
@@ -94,6 +135,7 @@ PatternSet::PatternSet(std::vector<Pattern> patterns, std::int64_t max_memory) {
       others.push_back(i);
     }
   }
+  impl->find_prefixes(others);
   std::size_t groups = (others.size() + kSetSize - 1) / kSetSize;
   for (std::size_t i = 0; i < others.size(); i += kSetSize) {
     auto begin = others.begin() + static_cast<std::ptrdiff_t>(i);
@@ -111,11 +153,12 @@ std::size_t PatternSet::first_match(std::string_view name, std::size_t from) con
     auto at = std::ranges::lower_bound(literal->second, from);
     if (at != literal->second.end()) best = *at;
   }
+  best = impl_->first_by_prefix(name, from, best);
   for (const auto& group : impl_->groups) {
     if (group->last() < from) continue;
     std::size_t index = group->first_match(name, from, impl_->patterns);
     if (index < best) return index;
-    if (group->last() > best) return best;  // the literal comes first
+    if (group->last() > best) return best;  // what was found comes first
   }
   return best;
 }

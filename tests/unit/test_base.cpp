@@ -1,6 +1,7 @@
 #include <set>
 
 #include "base/code.h"
+#include "base/name_table.h"
 #include "base/nearest.h"
 #include "base/result.h"
 #include "base/utf8.h"
@@ -76,6 +77,32 @@ TEST_CASE("results pass errors on") {
   CHECK(*quarter(8) == 2);
   CHECK(quarter(6).error().message == "odd");
   CHECK(quarter(3).error().code == Code::evaluation);
+}
+
+TEST_CASE("names by their hash") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 5000; ++i)
+    names.push_back(std::string(static_cast<std::size_t>(i % 40), 'x') + std::to_string(i));
+  const auto name_of = [&](std::uint32_t one) -> std::string_view { return names[one]; };
+  for (NameTable table : {NameTable(), NameTable(names.size())}) {
+    CHECK(table.find("x", name_of) == NameTable::kNone);
+    for (std::uint32_t i = 0; i < names.size(); ++i) REQUIRE(table.put(names[i], i, name_of) == i);
+    for (std::uint32_t i = 0; i < names.size(); ++i) {
+      REQUIRE(table.put(names[i], 7, name_of) == i);
+      REQUIRE(table.find(names[i], name_of) == i);
+    }
+    CHECK(table.find("no such name", name_of) == NameTable::kNone);
+    names.push_back(names[3]);  // another tensor of that name takes its place
+    table.put(names[3], 0, name_of) = 5000;
+    CHECK(table.find(names[3], name_of) == 5000);
+    names.pop_back();
+  }
+  NameSet seen;
+  CHECK(seen.empty());
+  for (const std::string& name : names) REQUIRE(seen.insert(name));
+  for (const std::string& name : names) REQUIRE_FALSE(seen.insert(name));
+  CHECK(seen.insert(""));
+  CHECK_FALSE(seen.insert(""));
 }
 
 }  // namespace

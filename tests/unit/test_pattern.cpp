@@ -138,9 +138,18 @@ TEST_CASE("pattern set: equal answers with any memory") {
   std::vector<Pattern> patterns;
   for (int i = 0; i < 400; ++i) {
     std::string n = std::to_string(random() % 60), m = std::to_string(random() % 9);
-    switch (random() % 6) {
+    switch (random() % 9) {
       case 0:
         patterns.push_back(pattern("^layers\\." + n + "\\."));
+        break;
+      case 5:
+        patterns.push_back(pattern("^layers\\." + n + "\\.m" + m));
+        break;
+      case 6:
+        patterns.push_back(pattern("^layers\\." + n + "\\.m" + m + "7|q1" + m + "$"));
+        break;
+      case 7:
+        patterns.push_back(pattern("(?i)^LAYERS\\." + n + "\\.M" + m));
         break;
       case 1:
         patterns.push_back(pattern("\\.m" + n + ".*" + m + "$"));
@@ -171,6 +180,41 @@ TEST_CASE("pattern set: equal answers with any memory") {
     REQUIRE(tiny.first_match(name, from) == expected);
     REQUIRE(none.first_match(name, from) == expected);
   }
+}
+
+TEST_CASE("what every name begins with in which a pattern is found") {
+  CHECK(pattern("^layers\\.1\\.").prefix() == "layers.1.");
+  CHECK(pattern("^layers\\.1\\.x?").prefix() == "layers.1.");
+  CHECK(pattern("^abc$").prefix() == "abc");
+  CHECK(Pattern::literal("a.b").prefix() == "a.b");
+  for (const char* text :
+       {"abc", "^abc|d", "^(?:abc)?", "(?m)^abc", "(?i)^abc", "^", "^.*abc", "$", "^[a-z]bc",
+        "^*abc", "^?abc", "^{0,1}abc", "^abc|^abcd", "a^abc", "^ab(c|d)"})
+    CHECK(pattern(text).prefix() == "");
+  const std::string many(200, 'a');
+  CHECK(many.starts_with(pattern("^" + many).prefix()));
+  CHECK(pattern("^\\xff\\xffa").prefix() ==
+        "\xff\xff"
+        "a");
+}
+
+TEST_CASE("pattern set: prefixes that few, many and too many lengths have") {
+  std::vector<Pattern> patterns;
+  for (int i = 0; i < 40; ++i) {
+    patterns.push_back(pattern("^" + std::string(static_cast<std::size_t>(i % 20) + 1, 'a') + "b" +
+                               std::to_string(i)));
+    patterns.push_back(pattern("^same\\." + std::string(i % 2 ? "" : ".*") + std::to_string(i)));
+    patterns.push_back(pattern(i % 3 ? "^few\\." : "w\\." + std::to_string(i)));
+  }
+  const PatternSet set(patterns);
+  for (std::size_t from = 0; from <= patterns.size(); ++from)
+    for (int i = 0; i < 40; ++i)
+      for (const std::string& name :
+           {std::string(static_cast<std::size_t>(i % 20) + 1, 'a') + "b" + std::to_string(i),
+            "same." + std::to_string(i), "same.x" + std::to_string(i), "few." + std::to_string(i),
+            std::string()})
+        if (set.first_match(name, from) != one_by_one(patterns, name, from))
+          FAIL(name << " from " << from);
 }
 
 TEST_CASE("pattern set: a hundred thousand literals") {

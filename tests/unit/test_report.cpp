@@ -1,4 +1,5 @@
 // The writers of the report, over plans that are put together here.
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -19,6 +20,11 @@ SourceTextPtr spec_text() {
   return text;
 }
 Location line(int number) { return {.text = spec_text(), .line = number, .column = 5}; }
+// The same, to point to.
+const Location* at_line(int number) {
+  static std::map<int, Location> lines;
+  return &lines.try_emplace(number, line(number)).first->second;
+}
 
 Tensor tensor(std::string name, Shape shape, DType dtype = DType::float32) {
   Tensor tensor;
@@ -92,14 +98,14 @@ struct Run {
       missing.policy_word = "error";
       plan.tensors.push_back(std::move(missing));
       plan.unexpected.push_back(
-          {source.tensors[index].name, DType::float32, {4}, {{0, index}}, "error", line(25)});
+          {source.tensors[index].name, DType::float32, {4}, {{0, index}}, "error", at_line(25)});
     }
     add_skipped(3, "[1000, 8] against [10, 8]: target's own values");
     add_skipped(4, "[1000] against [10]: target's own values");
     plan.sources = {std::vector<SourceFate>(6)};
-    plan.sources[0][0] = {Disposition::used, kNone, {}, {}};
-    plan.sources[0][3] = plan.sources[0][4] = {Disposition::skipped, kNone, "skip", line(43)};
-    plan.sources[0][5] = {Disposition::dropped, 0, {}, {}};
+    plan.sources[0][0] = {Disposition::used, kNone, {}};
+    plan.sources[0][3] = plan.sources[0][4] = {Disposition::skipped, kNone, "skip", at_line(43)};
+    plan.sources[0][5] = {Disposition::dropped, 0, {}};
     plan.suggestions = {{"\\.gamma_1$", ".ls1.gamma", 2}};
     plan.totals.decisions[static_cast<std::size_t>(Decision::loaded)] = {1, 48, 192};
     plan.totals.target = {5, 146, 584};
@@ -134,7 +140,7 @@ struct Run {
     skipped.result_dtype = DType::float32;
     skipped.result_shape = source.tensors[index].shape;
     skipped.policy_word = "skip";
-    skipped.policy = line(43);
+    skipped.policy = at_line(43);
     skipped.detail = std::move(detail);
     plan.tensors.push_back(std::move(skipped));
   }
