@@ -81,6 +81,29 @@ MAKE_EXPERTS = """
     state = {f"layers.{i}.experts.{j}.weight": torch.randn(rows, columns).half()
              for i in range(layers) for j in range(experts)}
 """
+MAKE_MIXTRAL = """
+    import os, sys, torch, safetensors.torch, transformers
+    torch.manual_seed(0)
+    path, mib = sys.argv[1], int(sys.argv[2])
+    size, wide, experts = 1024, 2048, 8
+    config = transformers.MixtralConfig(
+        hidden_size=size, intermediate_size=wide, num_local_experts=experts, num_attention_heads=16, num_key_value_heads=16,
+        num_hidden_layers=max(1, mib // (experts * 12 + 8)), vocab_size=4096, dtype="float16",
+        architectures=["MixtralForCausalLM"])
+    def half(*shape):
+        return torch.randn(shape).half()
+    state = {"model.embed_tokens.weight": half(4096, size), "lm_head.weight": half(4096, size), "model.norm.weight": half(size)}
+    for i in range(config.num_hidden_layers):
+        layer = f"model.layers.{i}."
+        state |= {layer + f"self_attn.{one}_proj.weight": half(size, size) for one in "qkvo"}
+        state |= {layer + f"{one}_layernorm.weight": half(size) for one in ("input", "post_attention")}
+        state[layer + "block_sparse_moe.gate.weight"] = half(experts, size)
+        for j in range(experts):
+            state |= {layer + f"block_sparse_moe.experts.{j}.w{one}.weight": half(*((size, wide) if one == 2 else (wide, size)))
+                      for one in (1, 2, 3)}
+    config.save_pretrained(os.path.dirname(path))
+    safetensors.torch.save_file(state, path, {"format": "pt"})
+"""
 MAKE_LARGE = """
     import sys, torch, safetensors.torch
     torch.manual_seed(0)
@@ -117,3 +140,12 @@ def large(mib, each):
 def many():
     """100,000 tensors of 512 bytes."""
     return made("many", 50, MAKE_MANY)
+
+
+def mixtral(mib):
+    """A model.safetensors of transformers 4, in a folder with its configuration."""
+    path = DATA / f"mixtral-{mib}" / "model.safetensors"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        once(python(MAKE_MIXTRAL, path, mib))
+    return path
