@@ -80,6 +80,19 @@ def test_shared_and_copied_are_the_same(regraft, sources, suffix, rule, kept):
         assert len(torch.load(folder / "shared.pt", weights_only=True)) == kept
 
 
+def test_shared_beside_what_is_changed(regraft, sources):
+    """Only some of the output is as it was: what is cast, cut, put together and computed lies among it."""
+    folder, _ = sources
+    rules = ["-e", "{cast: '1$', dtype: bfloat16}", "-e", "{cast: '2$', dtype: float64}", "-e", "{slice: '3$', dim: 0, stop: 100}"]
+    for suffix in ("pt", "safetensors"):
+        written = []
+        for options in (["--reflink", "never"], [], ["--threads", 4, "--tile-size", "64KiB"]):
+            regraft("apply", *rules, folder / f"in.{suffix}", "-o", folder / f"out.{suffix}", "--force", *PLAIN, *options)
+            written.append((folder / f"out.{suffix}").read_bytes())
+        assert written[0] == written[1] == written[2]
+        assert suffix == "safetensors" or shared_bytes(folder / "out.pt") > 0
+
+
 @pytest.mark.parametrize("flags", [["--digest", "none"], ["--no-verify"], [*PLAIN, "--verify-output"], []])
 def test_what_is_read_is_not_shared(regraft, sources, flags):
     folder, _ = sources
