@@ -39,7 +39,7 @@ struct Request {
   bool check_output = false;     // also before Stage::execute: whether OUT could be written
   bool strict = false;           // unused rules are errors
   std::uint64_t max_growth = 4;  // of the output over the inputs (ScheduleOptions)
-  std::optional<std::uint64_t> max_memory;  // of buffers; a tensor that takes more is refused
+  std::optional<std::uint64_t> max_memory;     // of buffers; a tensor that takes more is refused
   std::uint64_t tile_size = kDefaultTileSize;  // bytes of a computed tensor at a time, about
   std::vector<std::string> no_passes;  // of the optimizer, by name: what they do is left undone
   Limits limits;

@@ -38,27 +38,28 @@ void resolve_bits(const Tensor& tensor, std::span<std::byte> bytes) {
   if (tensor.neg) flip(0, 1);
 }
 
-}  // namespace
+// Bytes that are put one behind the other.
+class Filling final : public ByteSink {
+ public:
+  Filling(std::span<std::byte> out, Ticker& ticker) : out_(out), ticker_(ticker) {}
+  Status take(Bytes bytes) override {
+    assert(bytes.size() <= out_.size());
+    std::memcpy(out_.data(), bytes.data(), bytes.size());
+    out_ = out_.subspan(bytes.size());
+    return ticker_.proceed();
+  }
+  Status proceed() override { return ticker_.proceed(); }
 
-Status EvaluatorLoads::Filling::take(Bytes bytes) {
-  assert(bytes.size() <= out_.size());
-  std::memcpy(out_.data(), bytes.data(), bytes.size());
-  out_ = out_.subspan(bytes.size());
-  if (digest_) digest_->update(bytes);
-  return ticker_.proceed();
-}
+ private:
+  std::span<std::byte> out_;
+  Ticker& ticker_;
+};
+
+}  // namespace
 
 EvaluatorLoads::EvaluatorLoads(const Execution& run, Gatherer& gatherer, InputDigests& digests,
                                const Evaluate& evaluate)
-    : run_(run),
-      gatherer_(gatherer),
-      digests_(digests),
-      tiles_(evaluate.rows != 0),
-      filling_(run.ticker),
-      passing_(run.kind, filling_) {
-  if (!tiles_) return;
-  for (const Load& one : loads_of(*evaluate.expr)) passing_.expect(one, run.tensor(one));
-}
+    : run_(run), gatherer_(gatherer), digests_(digests), tiles_(evaluate.rows != 0) {}
 
 Status EvaluatorLoads::load(const Load& load, std::span<std::byte> out) {
   const Tensor& tensor = run_.tensor(load);
@@ -70,17 +71,40 @@ Status EvaluatorLoads::load(const Load& load, std::span<std::byte> out) {
                       std::to_string(out.size()) + " bytes, and it has " + std::to_string(size));
   }
   if (out.size() == size) {
-    TensorDigest digest(run_.kind);
-    filling_.into(out, &digest);
-    REGRAFT_CHECK(read_view(run_, gatherer_, view, filling_));
-    if (run_.kind != DigestKind::none) digests_.put(load.input, load.tensor, digest.finish());
+    Filling filling(out, run_.ticker);
+    REGRAFT_CHECK(read_view(run_, gatherer_, view, filling));
+    if (run_.kind != DigestKind::none) {
+      TensorDigest digest(run_.kind);
+      digest.update(out);
+      digests_.put(load.input, load.tensor, digest.finish());
+    }
   } else {
-    filling_.into(out, nullptr);
-    const std::uint64_t begin = byte_extent(view).first + first;  // a tile's tensor is contiguous
-    REGRAFT_CHECK(
-        read_range(run_, gatherer_, {load.input, view.storage, begin, out.size()}, passing_));
+    REGRAFT_CHECK(load_tile(load, view, first, out));
   }
   resolve_bits(tensor, out);
+  return Done{};
+}
+
+// Each tensor by itself, so that nothing depends on which others are loaded between its tiles: its
+// digest, and the checksum of its record where it is all of it.
+Status EvaluatorLoads::load_tile(const Load& load, const View& view, std::uint64_t first,
+                                 std::span<std::byte> out) {
+  const auto [begin, end] = byte_extent(view);  // contiguous
+  REGRAFT_TRY(const StorageReader* source, run_.reader(load.input));
+  Filling filling(out, run_.ticker);
+  REGRAFT_CHECK(gatherer_.copy(*source, view.storage, begin + first, out.size(), filling));
+  Loaded& loaded =
+      loaded_.try_emplace({load.input, load.tensor}, 0, TensorDigest(run_.kind), 0).first->second;
+  if (loaded.bytes != first) return Done{};
+  loaded.bytes += out.size();
+  loaded.digest.update(out);
+  const bool whole = begin == 0 && end == run_.record(load.input, view.storage).nbytes;
+  const auto stated = whole ? run_.stated_crc(load.input, view.storage) : std::nullopt;
+  if (stated) loaded.crc = crc32(out, loaded.crc);
+  if (loaded.bytes != end - begin) return Done{};
+  if (stated && loaded.crc != *stated)
+    return run_.bad_checksum(load.input, view.storage, loaded.crc);
+  if (run_.kind != DigestKind::none) digests_.put(load.input, load.tensor, loaded.digest.finish());
   return Done{};
 }
 

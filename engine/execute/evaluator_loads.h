@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
 
 #include "execute/execution.h"
 #include "execute/gather.h"
-#include "execute/passing_by.h"
 #include "execute/tensor_digests.h"
 
 namespace regraft {
@@ -19,30 +21,22 @@ class EvaluatorLoads {
 
   // As Evaluator::LoadTensor.
   Status load(const Load& load, std::span<std::byte> out);
-  // After the last tile.
-  void finish() { passing_.finish(digests_); }
 
  private:
-  // Bytes that are put one behind the other.
-  class Filling final : public ByteSink {
-   public:
-    explicit Filling(Ticker& ticker) : ticker_(ticker) {}
-    void into(std::span<std::byte> out, TensorDigest* digest) { out_ = out, digest_ = digest; }
-    Status take(Bytes bytes) override;
-    Status proceed() override { return ticker_.proceed(); }
-
-   private:
-    Ticker& ticker_;
-    std::span<std::byte> out_;
-    TensorDigest* digest_ = nullptr;
+  // What has been loaded of a tensor in tiles, from its first element on.
+  struct Loaded {
+    std::uint64_t bytes = 0;
+    TensorDigest digest;
+    std::uint32_t crc = 0;
   };
+  Status load_tile(const Load& load, const View& view, std::uint64_t first,
+                   std::span<std::byte> out);
 
   const Execution& run_;
   Gatherer& gatherer_;
   InputDigests& digests_;
   const bool tiles_;
-  Filling filling_;
-  PassingBy passing_;  // what is loaded in parts
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Loaded> loaded_;  // by input and tensor
 };
 
 }  // namespace regraft

@@ -39,14 +39,14 @@ Status PassingBy::take(Bytes bytes) {
   const std::uint64_t end = offset_ + bytes.size();
   if (tensors_)
     for (Expected& one : *tensors_) {
-      const std::uint64_t from = std::max(offset_, one.begin), to = std::min(end, one.end);
-      if (!one.contiguous || from >= to || one.at != from) continue;
-      one.digest.update(bytes.subspan(from - offset_, to - from));
+      const std::uint64_t to = std::min(end, one.end);
+      if (!one.contiguous || one.at < offset_ || one.at >= to) continue;
+      one.digest.update(bytes.subspan(one.at - offset_, to - one.at));
       one.at = to;
       one.whole = to == one.end;
     }
-  if (record_ && record_->checks && record_->at == offset_) {
-    record_->crc = crc32(bytes, record_->crc);
+  if (record_ && record_->checks && record_->at >= offset_ && record_->at < end) {
+    record_->crc = crc32(bytes.subspan(record_->at - offset_), record_->crc);
     record_->at = end;
   }
   offset_ = end;

@@ -150,7 +150,6 @@ Status TaskWriter::write_evaluated(const Evaluate& evaluate) {
     const ExprPtr part = tile(expr, first, std::min(evaluate.rows, rows - first));
     REGRAFT_CHECK(write_values(*part, loads, *expr));
   }
-  loads.finish();
   return Done{};
 }
 

@@ -100,3 +100,33 @@ def test_a_damaged_record_is_found(regraft, tmp_path):
         told = regraft("apply", "-e", "{cast: x, dtype: float64}", "in.pt", "-o", "out.pt", "--tile-size", size, status=3).stderr
         assert "error[checksum]" in told
     regraft("apply", "-e", "{cast: x, dtype: float64}", "in.pt", "-o", "out.pt", "--no-verify")
+
+
+CAT = "cat: {exact: [%s]}\n    to: z\n    dim: 0"
+
+
+@pytest.mark.parametrize("kind, rule", [
+    ("overlapping", CAT % "x, y"), ("overlapping", CAT % "y, x"), ("halves", CAT % "x, y"), ("halves", CAT % "y, x"),
+    ("halves", "combine: {y: '^y$', x: '^x$'}\n    to: z\n    as: x + y")])
+def test_views_of_one_storage(regraft, tmp_path, kind, rule):
+    """One ends within a tile of the other: digests are there, and damage is found or not, whatever the tiles."""
+    data = torch.arange(800_000, dtype=torch.float32).reshape(200_000, 4)
+    views = {"x": data, "y": data[:30_001]} if kind == "overlapping" else {"x": data[:100_000], "y": data[100_000:]}
+    torch.save(views, tmp_path / "in.pt")
+    damaged = bytearray((tmp_path / "in.pt").read_bytes())
+    damaged[damaged.index(numpy.arange(100, 110, dtype=numpy.float32).tobytes())] ^= 1
+    (tmp_path / "bad.pt").write_bytes(damaged)
+    (tmp_path / "spec.yaml").write_text(f"regraft: 1\nrules:\n  - {rule}\n  - cast: z\n    dtype: float64\n")
+    for source in ("in.pt", "bad.pt"):
+        found = set()
+        # Of a record that one tensor is all of, damage is found; of halves nobody reads the whole.
+        status = 3 if source == "bad.pt" and kind == "overlapping" else 0
+        for size in SIZES[1:]:
+            for name in ("report.json", "out.pt"):
+                (tmp_path / name).unlink(missing_ok=True)
+            told = regraft("apply", "spec.yaml", source, "-o", "out.pt", "--report", "report.json", "--no-sync", "--tile-size", size,
+                           status=status)
+            output = (tmp_path / "out.pt").read_bytes() if status == 0 else b""
+            found.add((told.stderr, (tmp_path / "report.json").read_bytes(), output))
+        assert len(found) == 1
+        assert status == 3 or json.loads(found.pop()[1])["inputs"][0]["digest"]

@@ -43,7 +43,8 @@ inline bool within(Place& place, const Place& start, const Shape& shape) {
 
 // Where the element of the tree comes from: input and number; empty for a padding of zero.
 inline std::optional<std::pair<std::uint32_t, std::size_t>> origin(const Expr& node, Place place) {
-  if (const auto* op = std::get_if<Load>(&node.op)) return {{op->tensor, static_cast<std::size_t>(op->first) + flat(place, node.shape)}};
+  if (const auto* op = std::get_if<Load>(&node.op))
+    return {{op->tensor, static_cast<std::size_t>(op->first) + flat(place, node.shape)}};
   if (std::get_if<Fill>(&node.op)) return {};
   const Expr* arg = node.args[0].get();
   if (const auto* narrowed = std::get_if<Narrow>(&node.op)) {
